@@ -1,0 +1,106 @@
+import type { UsageReport } from "./usage.ts";
+
+/** Who speaks. `system` covers what some providers call developer. */
+export type MessageRole = "system" | "user" | "assistant" | "tool";
+
+export type MessagePart =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "image"; readonly source: ImageSource; readonly detail: ImageDetail | undefined }
+  | { readonly kind: "tool_call"; readonly id: string; readonly name: string; readonly argumentsJson: string }
+  | { readonly kind: "tool_result"; readonly toolCallId: string; readonly text: string }
+  | { readonly kind: "refusal"; readonly text: string }
+  | { readonly kind: "reasoning"; readonly text: string };
+
+export type ImageSource =
+  /** `https:` or `data:`; the provider fetches it, never the gateway. */
+  | { readonly kind: "url"; readonly url: string }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly mediaType: string };
+
+export type ImageDetail = "low" | "high" | "auto";
+
+export interface Message {
+  readonly role: MessageRole;
+  readonly name: string | undefined;
+  readonly parts: readonly MessagePart[];
+}
+
+export interface Tool {
+  readonly name: string;
+  readonly description: string | undefined;
+  /** JSON Schema of the arguments, as JSON text of an object. */
+  readonly parametersJsonSchema: string | undefined;
+  readonly strict: boolean | undefined;
+}
+
+export type ToolChoice =
+  | { readonly kind: "auto" | "none" | "required" }
+  | { readonly kind: "tool"; readonly name: string };
+
+export type ResponseFormat =
+  | { readonly kind: "text" | "json_object" }
+  | {
+      readonly kind: "json_schema";
+      readonly name: string;
+      readonly schemaJson: string;
+      readonly strict: boolean;
+    };
+
+/** A completion as every provider adapter takes it: the model and the routing are not part of it. */
+export interface CompletionInput {
+  readonly messages: readonly Message[];
+  readonly tools: readonly Tool[];
+  readonly toolChoice: ToolChoice | undefined;
+  readonly parallelToolCalls: boolean | undefined;
+  readonly responseFormat: ResponseFormat | undefined;
+  readonly maxOutputTokens: number | undefined;
+  readonly temperature: number | undefined;
+  readonly topP: number | undefined;
+  readonly stop: readonly string[];
+  readonly seed: bigint | undefined;
+  readonly endUser: string | undefined;
+}
+
+export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter";
+
+export interface Choice {
+  readonly index: number;
+  readonly message: Message;
+  readonly finishReason: FinishReason;
+}
+
+/** What a provider answered. */
+export interface ProviderAnswer {
+  readonly choices: readonly Choice[];
+  /** The model that the provider says it used; prices go by the requested one unless a price names this one. */
+  readonly responseModel: string | undefined;
+  readonly usage: UsageReport;
+  readonly providerRequestId: string | undefined;
+  /** Bytes of output text, reasoning and tool arguments: what an estimate goes by when usage is absent. */
+  readonly outputBytes: number;
+}
+
+/** One step of a streamed answer. Tool-call deltas of one call share `toolIndex`; the first carries id and name. */
+export type StreamDelta =
+  | { readonly kind: "text"; readonly choiceIndex: number; readonly text: string }
+  | { readonly kind: "reasoning"; readonly choiceIndex: number; readonly text: string }
+  | {
+      readonly kind: "tool_call";
+      readonly choiceIndex: number;
+      readonly toolIndex: number;
+      readonly id: string | undefined;
+      readonly name: string | undefined;
+      readonly argumentsDelta: string;
+    };
+
+/** How a stream ended well. What went before was pushed as deltas. */
+export interface StreamEnd {
+  readonly finishReasons: readonly { readonly choiceIndex: number; readonly finishReason: FinishReason }[];
+  readonly responseModel: string | undefined;
+  readonly usage: UsageReport;
+  readonly providerRequestId: string | undefined;
+  readonly outputBytes: number;
+  readonly deltas: number;
+}
+
+/** Where a provider adapter pushes the deltas of one upstream read. A promise means: wait before reading on. */
+export type StreamSink = (deltas: readonly StreamDelta[]) => Promise<void> | undefined;

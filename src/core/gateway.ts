@@ -1,0 +1,98 @@
+import type { Choice, CompletionInput, FinishReason, StreamDelta } from "./completion.ts";
+import type { ErrorReason } from "./error-table.ts";
+import { GatewayError, type GatewayErrorOptions } from "./errors.ts";
+import type { Principal } from "./keys.ts";
+import type { AttemptOutcomeKind, BillingState, UsageSource } from "./ledger.ts";
+import type { PicoUsd } from "./money.ts";
+import type { Price } from "./price.ts";
+import type { RequestTelemetry } from "./telemetry.ts";
+import type { Usage } from "./usage.ts";
+
+/** One completion, as every face of the gateway hands it to the core. It was authenticated and validated. */
+export interface CompletionCall {
+  readonly requestId: string;
+  readonly principal: Principal;
+  /** The model as the caller named it. */
+  readonly model: string;
+  readonly fallbackModels: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
+  readonly endUser: string | undefined;
+  readonly input: CompletionInput;
+  /** The deadline on the monotonic clock; never absent. */
+  readonly deadlineAtMs: number;
+  /** Aborted when the caller goes away or its deadline passes. */
+  readonly signal: AbortSignal;
+  readonly telemetry: RequestTelemetry;
+}
+
+/** One attempt, as answers report it. */
+export interface AttemptReport {
+  readonly attemptId: string;
+  readonly ordinal: number;
+  readonly provider: string;
+  readonly model: string;
+  readonly outcome: AttemptOutcomeKind;
+  readonly errorReason: ErrorReason | undefined;
+  readonly latencyMs: number;
+  readonly usage: Usage | undefined;
+  readonly usageSource: UsageSource;
+  readonly costPicoUsd: PicoUsd | undefined;
+  readonly priceId: string | undefined;
+  readonly billingState: BillingState;
+}
+
+export interface CompletionResult {
+  readonly provider: string;
+  readonly model: string;
+  readonly choices: readonly Choice[];
+  readonly attempts: readonly AttemptReport[];
+}
+
+export interface StreamResult {
+  readonly provider: string;
+  readonly model: string;
+  readonly finishReasons: readonly { readonly choiceIndex: number; readonly finishReason: FinishReason }[];
+  readonly attempts: readonly AttemptReport[];
+}
+
+/** Where a streamed completion goes. A promise means: the caller is slow, wait. */
+export interface CompletionSink {
+  /** Exactly once, before the first delta; after it there is no fallback. */
+  started(provider: string, model: string): void;
+  deltas(deltas: readonly StreamDelta[]): Promise<void> | undefined;
+}
+
+/** A completion that failed, with every attempt that was made: they may have cost money. */
+export class CompletionError extends GatewayError {
+  override readonly name = "CompletionError";
+  readonly attempts: readonly AttemptReport[];
+
+  constructor(
+    reason: ErrorReason,
+    message: string,
+    options: GatewayErrorOptions & { readonly attempts: readonly AttemptReport[] },
+  ) {
+    super(reason, message, options);
+    this.attempts = options.attempts;
+  }
+}
+
+/** A name that callers may ask for, and what stands behind it. */
+export interface ModelEntry {
+  readonly name: string;
+  readonly chain: readonly {
+    readonly provider: string;
+    readonly model: string;
+    readonly price: Price | undefined;
+  }[];
+}
+
+/** The use case. Everything it returns is on the ledger already. */
+export interface Gateway {
+  /** @throws CompletionError once a provider was called, GatewayError before. */
+  complete(call: CompletionCall): Promise<CompletionResult>;
+  /** Resolves at the end of the stream. @throws as `complete`, also after deltas were delivered. */
+  stream(call: CompletionCall, sink: CompletionSink): Promise<StreamResult>;
+  /** The models that a key may use, by name. */
+  models(principal: Principal): readonly ModelEntry[];
+}

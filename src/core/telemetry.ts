@@ -1,0 +1,89 @@
+import type { ErrorReason } from "./error-table.ts";
+import type { GatewayError } from "./errors.ts";
+import type { AttemptOutcome } from "./ledger.ts";
+import type { PicoUsd } from "./money.ts";
+
+/**
+ * What the rest of the gateway tells telemetry: one call per business event, from which the log line, the metrics
+ * and the span all come, so that they cannot drift.
+ */
+export interface Telemetry {
+  /** A call arrived. The span starts here, continuing the caller's trace if it sent one. */
+  requestStarted(start: RequestStart): RequestTelemetry;
+  breakerChanged(change: {
+    readonly provider: string;
+    readonly model: string;
+    readonly state: BreakerState;
+  }): void;
+  ledgerWriteFailed(error: unknown): void;
+}
+
+export type BreakerState = "closed" | "open" | "half_open";
+
+export interface RequestStart {
+  readonly requestId: string;
+  /** Fully qualified, e.g. `llmgateway.v1.CompletionService/Complete`. */
+  readonly rpcMethod: string;
+  /** `grpc`, `grpc_web`, `connect` or `http`. */
+  readonly protocol: string;
+  /** The caller's W3C `traceparent`, if it sent one; a malformed one is ignored. */
+  readonly traceparent: string | undefined;
+}
+
+export interface RequestTelemetry {
+  /** 32 hex digits; exists also when nothing is exported. */
+  readonly traceId: string;
+  /** Known once the key was checked; `""` before. */
+  authenticated(apiKeyId: string): void;
+  attemptStarted(attempt: {
+    readonly attemptId: string;
+    readonly provider: string;
+    readonly model: string;
+    readonly ordinal: number;
+    readonly streamed: boolean;
+  }): AttemptTelemetry;
+  retryScheduled(retry: {
+    readonly provider: string;
+    readonly model: string;
+    readonly delayMs: number;
+    readonly reason: ErrorReason;
+  }): void;
+  fellBack(fallback: {
+    readonly fromProvider: string;
+    readonly toProvider: string;
+    readonly reason: ErrorReason;
+  }): void;
+  rateLimited(quotaId: string): void;
+  /** Ends the request: log line, counters, span. Exactly once. */
+  finished(end: RequestEnd): void;
+}
+
+export interface AttemptTelemetry {
+  /** W3C headers to send to the provider; empty when tracing is off. */
+  readonly traceHeaders: Readonly<Record<string, string>>;
+  firstToken(timeToFirstTokenMs: number): void;
+  finished(outcome: AttemptOutcome): void;
+}
+
+export interface RequestEnd {
+  readonly error: GatewayError | undefined;
+  readonly latencyMs: number;
+  /** Of a completion; undefined for all other calls. */
+  readonly completion: CompletionEnd | undefined;
+}
+
+export interface CompletionEnd {
+  /** The model as the caller named it. */
+  readonly requestedModel: string;
+  /** Of the last attempt; undefined when there was none. */
+  readonly provider: string | undefined;
+  readonly model: string | undefined;
+  readonly attempts: number;
+  readonly fellBack: boolean;
+  readonly streamed: boolean;
+  readonly tokensIn: number;
+  readonly tokensOut: number;
+  readonly costPicoUsd: PicoUsd;
+  /** Sum of the time spent waiting for providers and in backoff; the rest of the latency is the gateway's own. */
+  readonly providerWaitMs: number;
+}
