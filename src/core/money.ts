@@ -42,8 +42,12 @@ export function parseUsdPerMillionTokens(text: string): PicoUsd {
   return BigInt(match[1] ?? "0") * 1_000_000n + BigInt((match[2] ?? "").padEnd(6, "0"));
 }
 
-/** Picodollars per token to USD per one million tokens: `150000n` → `"0.150000"`. */
+/**
+ * Picodollars per token to USD per one million tokens: `150000n` → `"0.150000"`.
+ * @throws RangeError when the price is negative: there is no such price.
+ */
 export function formatUsdPerMillionTokens(pricePicoUsdPerToken: PicoUsd): string {
+  if (pricePicoUsdPerToken < 0n) throw new RangeError(`not a price: ${pricePicoUsdPerToken}`);
   const digits = pricePicoUsdPerToken.toString().padStart(7, "0");
   return `${digits.slice(0, -6)}.${digits.slice(-6)}`;
 }

@@ -20,6 +20,8 @@ export type UsageAnomaly =
   | "NEGATIVE"
   | "NOT_AN_INTEGER"
   | "TOO_LARGE"
+  /** Only one of the two totals was stated. */
+  | "INCOMPLETE"
   | "CACHE_EXCEEDS_INPUT"
   | "REASONING_EXCEEDS_OUTPUT";
 
@@ -55,7 +57,8 @@ function findAnomaly(values: readonly unknown[]): UsageAnomaly | undefined {
   return undefined;
 }
 
-const stated = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
+/** Adding zero turns a JSON `-0` into the zero that it means. */
+const stated = (value: unknown): number | undefined => (typeof value === "number" ? value + 0 : undefined);
 
 /** Checks what a provider reported (inclusive totals with subset details) and splits it into disjoint buckets. */
 export function parseUsage(raw: RawUsage): UsageReport {
@@ -70,8 +73,7 @@ export function parseUsage(raw: RawUsage): UsageReport {
   const tokensIn = stated(raw.tokensIn);
   const tokensOut = stated(raw.tokensOut);
   if (tokensIn === undefined && tokensOut === undefined) return { kind: "absent" };
-  if (tokensIn === undefined || tokensOut === undefined)
-    return { kind: "invalid", anomaly: "NOT_AN_INTEGER" };
+  if (tokensIn === undefined || tokensOut === undefined) return { kind: "invalid", anomaly: "INCOMPLETE" };
 
   const cacheReadTokensIn = stated(raw.cacheReadTokensIn);
   const cacheWriteTokensIn = stated(raw.cacheWriteTokensIn);

@@ -1,0 +1,87 @@
+import type { Candidate } from "../core/model-name.ts";
+
+/** Everything that can be set, parsed once, checked and frozen. Durations are in milliseconds. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: TlsFiles | undefined;
+  /** Browsers' origins that may call; empty means none. */
+  readonly corsOrigins: readonly string[];
+  readonly maxInFlight: number;
+  readonly shutdownGraceMs: number;
+  readonly database: DatabaseConfig;
+  readonly deadlines: DeadlineConfig;
+  readonly providers: readonly ProviderConfig[];
+  /** Alias → chain. */
+  readonly aliases: ReadonlyMap<string, readonly Candidate[]>;
+  readonly defaultChain: readonly Candidate[];
+  /** The operator's price overrides, as they stand in the file. */
+  readonly prices: readonly unknown[];
+  /** No provider is configured: the bundled simulator stands in. */
+  readonly demo: boolean;
+  /** A secret of at least 32 characters that may do everything; undefined means that there is none. */
+  readonly adminKey: string | undefined;
+  /** Keyed-hash secret for API keys; undefined means that the one in the data directory is used. */
+  readonly keyPepper: string | undefined;
+  readonly logLevel: LogLevel;
+  /** Bearer token that `GET /metrics` then requires. */
+  readonly metricsToken: string | undefined;
+  readonly otlp: OtlpConfig | undefined;
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Clients must show a certificate of this authority (mTLS). */
+  readonly clientCaFile: string | undefined;
+}
+
+export interface DatabaseConfig {
+  /** PostgreSQL; undefined means the embedded database in `dataDir`. */
+  readonly url: string | undefined;
+  readonly dataDir: string;
+  readonly poolSize: number;
+}
+
+export interface DeadlineConfig {
+  /** Of a call whose caller set none. */
+  readonly defaultMs: number;
+  /** A longer one is shortened to this. */
+  readonly maxMs: number;
+  readonly streamIdleMs: number;
+  readonly streamTotalMs: number;
+  readonly connectMs: number;
+}
+
+export interface ProviderConfig {
+  readonly name: string;
+  readonly profile: "openai" | "deepseek" | "huggingface";
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** For an answer, and for the first token of a stream. */
+  readonly timeoutMs: number;
+}
+
+export interface OtlpConfig {
+  /** Base URL of an OTLP/HTTP receiver; `/v1/traces` is appended. */
+  readonly endpoint: string;
+  readonly serviceName: string;
+  /** Share of new traces that are recorded, from 0 to 1. A caller's decision is kept. */
+  readonly sampleRatio: number;
+}
+
+/** Every mistake in the configuration, each with the name of the variable or the path in the file. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly issues: readonly string[];
+
+  constructor(issues: readonly string[]) {
+    super(
+      `the configuration has ${issues.length} mistake(s):\n${issues.map((issue) => `  - ${issue}`).join("\n")}`,
+    );
+    this.issues = issues;
+  }
+}

@@ -1,0 +1,205 @@
+import { GatewayError } from "../core/errors.ts";
+import { type AttemptReport, type CompletionCall, CompletionError } from "../core/gateway.ts";
+import type { Admission, RateLimiter } from "../core/keys.ts";
+import type { AttemptOutcome, RequestLogEntry } from "../core/ledger.ts";
+import { estimateTokensIn } from "../pricing/token-estimator.ts";
+import type { Candidate } from "../core/model-name.ts";
+import type { Router } from "../routing/router.ts";
+import { toAttemptReport } from "./attempt-report.ts";
+import { createRequestScope, type RequestScope } from "./request-scope.ts";
+import type { Answered, Invoke } from "./run-attempt.ts";
+import { type ChainDependencies, runChain } from "./run-chain.ts";
+
+export interface GatewayDependencies extends ChainDependencies {
+  readonly router: Router;
+  readonly limiter: RateLimiter;
+}
+
+/** What distinguishes a unary completion from a streamed one. */
+export interface Execution<A extends Answered> {
+  readonly call: CompletionCall;
+  readonly streamed: boolean;
+  readonly invoke: Invoke<A>;
+  readonly delivered: () => boolean;
+}
+
+export interface Executed<A extends Answered> {
+  readonly answer: A;
+  readonly candidate: Candidate;
+  readonly attempts: readonly AttemptReport[];
+}
+
+/** An error answer waits no longer than this for the ledger, so that a deadline is answered in time. */
+const MAX_LEDGER_WAIT_ON_ERROR_MS = 25;
+
+/** Route → admit → try the chain → wait until all of it is on the ledger. */
+export async function executeCompletion<A extends Answered>(
+  dependencies: GatewayDependencies,
+  execution: Execution<A>,
+): Promise<Executed<A>> {
+  const { call } = execution;
+  const chain = dependencies.router.route(call);
+  const estimatedTokensIn = estimateTokensIn(call.input);
+  const admission = await admit(dependencies.limiter, call, estimatedTokensIn);
+  const scope = createRequestScope({
+    clock: dependencies.clock,
+    deadlineAtMs: call.deadlineAtMs,
+    callerSignal: call.signal,
+  });
+  const progress: Progress = {
+    startedAtMs: dependencies.clock.monotonicMs(),
+    occurredAt: dependencies.clock.now(),
+    outcomes: [],
+    writes: [],
+  };
+  try {
+    return await tryChain(dependencies, execution, { chain, scope, estimatedTokensIn, progress });
+  } finally {
+    scope.dispose();
+    admission.release(
+      progress.outcomes.reduce((sum, { usage }) => sum + (usage ? usage.tokensIn + usage.tokensOut : 0), 0),
+    );
+  }
+}
+
+/** What has happened to a request so far. */
+interface Progress {
+  readonly startedAtMs: number;
+  readonly occurredAt: Date;
+  readonly outcomes: AttemptOutcome[];
+  /** Ledger writes; each resolves when it is durable. */
+  readonly writes: Promise<void>[];
+}
+
+async function admit(
+  limiter: RateLimiter,
+  call: CompletionCall,
+  estimatedTokensIn: number,
+): Promise<Admission> {
+  try {
+    // The output is reserved as far as the caller bounded it; what was really used is booked on release.
+    return await limiter.admit(call.principal, estimatedTokensIn + (call.input.maxOutputTokens ?? 0));
+  } catch (error) {
+    const quotaId = error instanceof GatewayError ? error.quotaViolations[0]?.quotaId : undefined;
+    if (quotaId) call.telemetry.rateLimited(quotaId);
+    throw error;
+  }
+}
+
+async function tryChain<A extends Answered>(
+  dependencies: GatewayDependencies,
+  execution: Execution<A>,
+  admitted: {
+    readonly chain: readonly Candidate[];
+    readonly scope: RequestScope;
+    readonly estimatedTokensIn: number;
+    readonly progress: Progress;
+  },
+): Promise<Executed<A>> {
+  const { scope, progress } = admitted;
+  const { outcomes, writes } = progress;
+  const finish = (error: GatewayError | undefined) => {
+    writes.push(dependencies.ledger.finish(toRequestLogEntry(dependencies, execution, { progress, error })));
+    const all = Promise.all(writes);
+    // Whoever waits for it may stop waiting; a later rejection then must not count as unhandled.
+    all.catch(() => {});
+    return all;
+  };
+  let end: { readonly answer: A; readonly candidate: Candidate };
+  try {
+    end = await runChain(dependencies, {
+      ...execution,
+      ...admitted,
+      onAttempt: ({ outcome, durable }) => {
+        outcomes.push(outcome);
+        writes.push(durable);
+      },
+    });
+  } catch (thrown) {
+    const error = GatewayError.from(thrown);
+    await settledWithin(finish(error), MAX_LEDGER_WAIT_ON_ERROR_MS);
+    throw toCompletionError(error, outcomes);
+  }
+  if (!(await durableBefore(finish(undefined), scope.signal))) {
+    throw toCompletionError(
+      scope.endedBy() ?? new GatewayError("LEDGER_UNAVAILABLE", "the outcome is not on record yet"),
+      outcomes,
+    );
+  }
+  return { ...end, attempts: outcomes.map(toAttemptReport) };
+}
+
+function toRequestLogEntry<A extends Answered>(
+  { clock }: GatewayDependencies,
+  { call, streamed }: Execution<A>,
+  { progress, error }: { readonly progress: Progress; readonly error: GatewayError | undefined },
+): RequestLogEntry {
+  const { outcomes, occurredAt, startedAtMs } = progress;
+  const first = outcomes[0]?.intent;
+  const last = outcomes.at(-1)?.intent;
+  return {
+    requestId: call.requestId,
+    apiKeyId: call.principal.apiKeyId,
+    method: streamed ? "StreamComplete" : "Complete",
+    requestedModel: call.model,
+    provider: last?.provider,
+    model: last?.model,
+    status: requestStatus(error),
+    errorReason: error?.reason,
+    attempts: outcomes.length,
+    fellBack: last?.provider !== first?.provider,
+    latencyMs: Math.round(clock.monotonicMs() - startedAtMs),
+    traceId: call.telemetry.traceId,
+    tags: call.tags,
+    endUser: call.endUser,
+    occurredAt,
+  };
+}
+
+function requestStatus(error: GatewayError | undefined): RequestLogEntry["status"] {
+  if (!error) return "ok";
+  return error.reason === "CANCELLED" ? "cancelled" : "error";
+}
+
+/** False when the signal aborts first; a failed write throws LEDGER_UNAVAILABLE. */
+async function durableBefore(writes: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return settledWithin(writes, MAX_LEDGER_WAIT_ON_ERROR_MS);
+  let onAbort = () => {};
+  const aborted = new Promise<boolean>((resolve) => {
+    onAbort = () => resolve(false);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([writes.then(() => true), aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** True when the writes were done in time. */
+async function settledWithin(writes: Promise<unknown>, maxWaitMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, maxWaitMs, false);
+  });
+  const done = writes.then(
+    () => true,
+    () => false,
+  );
+  try {
+    return await Promise.race([done, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function toCompletionError(error: GatewayError, outcomes: readonly AttemptOutcome[]): CompletionError {
+  return new CompletionError(error.reason, error.message, {
+    cause: error.cause ?? error,
+    metadata: error.metadata,
+    retryAfterMs: error.retryAfterMs,
+    fieldViolations: error.fieldViolations,
+    quotaViolations: error.quotaViolations,
+    attempts: outcomes.map(toAttemptReport),
+  });
+}

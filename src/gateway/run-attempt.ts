@@ -1,0 +1,128 @@
+import type { Clock } from "../core/clock.ts";
+import type { CompletionCall } from "../core/gateway.ts";
+import { newId } from "../core/ids.ts";
+import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
+import type { PriceBook } from "../core/price.ts";
+import type { CallTimeouts, Provider, ProviderCall } from "../core/provider.ts";
+import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
+import type { UsageReport } from "../core/usage.ts";
+import type { Candidate } from "../core/model-name.ts";
+import { settleAttempt } from "./settle-attempt.ts";
+
+/** What a provider's answer and a stream's end have in common. */
+export interface Answered {
+  readonly usage: UsageReport;
+  readonly providerRequestId: string | undefined;
+  readonly responseModel: string | undefined;
+  readonly outputBytes: number;
+}
+
+/** The provider's part of an attempt: the one difference between a unary call and a stream. */
+export type Invoke<A extends Answered> = (
+  provider: Provider,
+  call: ProviderCall,
+  onFirstToken: () => void,
+) => Promise<{ readonly answer: A; readonly received: ReceivedOutput }>;
+
+export type AttemptEnd<A extends Answered> = {
+  readonly outcome: AttemptOutcome;
+  /** Resolves when the outcome is durable. */
+  readonly durable: Promise<void>;
+} & (
+  | { readonly kind: "answered"; readonly answer: A }
+  | { readonly kind: "failed"; readonly error: ProviderError }
+);
+
+export interface AttemptOptions<A extends Answered> {
+  readonly call: CompletionCall;
+  readonly candidate: Candidate;
+  readonly provider: Provider;
+  readonly ordinal: number;
+  readonly timeouts: CallTimeouts;
+  readonly signal: AbortSignal;
+  readonly streamed: boolean;
+  readonly estimatedTokensIn: number;
+  readonly invoke: Invoke<A>;
+}
+
+/**
+ * One call to one provider: intent on the ledger, call, outcome on the ledger.
+ * @throws GatewayError LEDGER_UNAVAILABLE before the provider was called; a provider's failure is returned.
+ */
+export async function runAttempt<A extends Answered>(
+  dependencies: { readonly ledger: Ledger; readonly prices: PriceBook; readonly clock: Clock },
+  options: AttemptOptions<A>,
+): Promise<AttemptEnd<A>> {
+  const { ledger, prices, clock } = dependencies;
+  const { call, candidate, provider, ordinal, streamed } = options;
+  const intent = createIntent(options, prices, clock.now());
+  await ledger.open(intent);
+  const telemetry = call.telemetry.attemptStarted({
+    attemptId: intent.attemptId,
+    ...candidate,
+    ordinal,
+    streamed,
+  });
+
+  const startedAtMs = clock.monotonicMs();
+  let timeToFirstTokenMs: number | undefined;
+  const onFirstToken = () => {
+    timeToFirstTokenMs = clock.monotonicMs() - startedAtMs;
+    telemetry.firstToken(timeToFirstTokenMs);
+  };
+  const settle = (result: Parameters<typeof settleAttempt>[0]["result"]) => {
+    const latencyMs = clock.monotonicMs() - startedAtMs;
+    const outcome = settleAttempt({ intent, result, latencyMs, timeToFirstTokenMs });
+    telemetry.finished(outcome);
+    const durable = ledger.settle(outcome);
+    // It is awaited before the answer; until then a rejection must not count as unhandled.
+    durable.catch(() => {});
+    return { outcome, durable };
+  };
+
+  const providerCall: ProviderCall = {
+    model: candidate.model,
+    input: call.input,
+    timeouts: options.timeouts,
+    signal: options.signal,
+    traceHeaders: telemetry.traceHeaders,
+  };
+  try {
+    const { answer, received } = await options.invoke(provider, providerCall, onFirstToken);
+    return { kind: "answered", answer, ...settle({ kind: "answered", ...answer, received }) };
+  } catch (thrown) {
+    const error = toProviderError(thrown);
+    return { kind: "failed", error, ...settle({ kind: "failed", error }) };
+  }
+}
+
+function createIntent<A extends Answered>(
+  options: AttemptOptions<A>,
+  prices: PriceBook,
+  occurredAt: Date,
+): AttemptIntent {
+  const { call, candidate, ordinal, streamed, estimatedTokensIn } = options;
+  return {
+    attemptId: newId(),
+    requestId: call.requestId,
+    ordinal,
+    apiKeyId: call.principal.apiKeyId,
+    provider: candidate.provider,
+    model: candidate.model,
+    price: prices.find({ ...candidate, at: occurredAt }),
+    tags: call.tags,
+    endUser: call.endUser,
+    streamed,
+    occurredAt,
+    estimatedTokensIn,
+  };
+}
+
+/** Adapters throw nothing else; a defect of one must still settle the attempt it happened in. */
+function toProviderError(thrown: unknown): ProviderError {
+  if (thrown instanceof ProviderError) return thrown;
+  return new ProviderError("PROVIDER_ERROR", "the call to the provider failed", {
+    billing: "maybe_billed",
+    cause: thrown,
+  });
+}

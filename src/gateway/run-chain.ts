@@ -1,0 +1,204 @@
+import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
+import type { CompletionCall } from "../core/gateway.ts";
+import type { Ledger } from "../core/ledger.ts";
+import type { PriceBook } from "../core/price.ts";
+import type { Provider } from "../core/provider.ts";
+import { ProviderError } from "../core/provider-error.ts";
+import { type BackoffOptions, backoffDelayMs } from "../resilience/backoff.ts";
+import type { BreakerPermit } from "../resilience/circuit-breaker.ts";
+import type { RetryBudget } from "../resilience/retry-budget.ts";
+import { sleep } from "../resilience/sleep.ts";
+import type { Candidate } from "../core/model-name.ts";
+import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
+import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
+import type { RequestScope } from "./request-scope.ts";
+import { type Answered, type AttemptEnd, type Invoke, runAttempt } from "./run-attempt.ts";
+
+export interface ChainDependencies {
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+  readonly prices: PriceBook;
+  readonly providers: ReadonlyMap<string, { readonly provider: Provider; readonly timeouts: TimeoutPolicy }>;
+  readonly health: CandidateHealthRegistry;
+  readonly retryBudget: RetryBudget;
+  readonly backoff: BackoffOptions;
+}
+
+export interface ChainOptions<A extends Answered> {
+  readonly call: CompletionCall;
+  readonly chain: readonly Candidate[];
+  readonly scope: RequestScope;
+  readonly streamed: boolean;
+  readonly estimatedTokensIn: number;
+  readonly invoke: Invoke<A>;
+  /** True once a token reached the caller: from then on there is neither retry nor fallback. */
+  readonly delivered: () => boolean;
+  /** Told of every attempt as it ends, in order. */
+  readonly onAttempt: (end: AttemptEnd<A>) => void;
+}
+
+/** Attempts per candidate: the first and two retries. */
+const MAX_ATTEMPTS_PER_CANDIDATE = 3;
+
+/** With a fallback at hand nobody waits longer than this for the same provider to recover. */
+const MAX_BACKOFF_WITH_FALLBACK_MS = 1_000;
+
+type CandidateEnd<A extends Answered> =
+  | { readonly kind: "answered"; readonly answer: A; readonly candidate: Candidate }
+  /** Another candidate may be tried. */
+  | { readonly kind: "next"; readonly error: ProviderError }
+  | { readonly kind: "final"; readonly error: ProviderError };
+
+/**
+ * Tries the candidates in order, within the one deadline.
+ * @throws ProviderError of the last candidate that was called, or of the deadline or the caller;
+ * GatewayError LEDGER_UNAVAILABLE when an attempt could not be put on record, before it cost anything.
+ */
+export async function runChain<A extends Answered>(
+  dependencies: ChainDependencies,
+  options: ChainOptions<A>,
+): Promise<{ readonly answer: A; readonly candidate: Candidate }> {
+  const { call, chain, scope } = options;
+  let lastError: ProviderError | undefined;
+  let ordinal = 0;
+  for (const [index, candidate] of chain.entries()) {
+    const following = chain[index + 1];
+    const end = await tryCandidate(dependencies, options, {
+      candidate,
+      fallbackLeft: following !== undefined,
+      nextOrdinal: () => ++ordinal,
+    });
+    if (end.kind === "answered") return end;
+    // A refusal by the breaker says less than what an earlier candidate really answered.
+    if (end.error.billing === "maybe_billed" || !lastError || !isSkip(end.error)) lastError = end.error;
+    if (end.kind === "final") break;
+    if (following && following.provider !== candidate.provider) {
+      call.telemetry.fellBack({
+        fromProvider: candidate.provider,
+        toProvider: following.provider,
+        reason: end.error.reason,
+      });
+    }
+  }
+  throw scope.endedBy() ?? lastError ?? new GatewayError("INTERNAL", "the chain of candidates is empty");
+}
+
+const isSkip = (error: ProviderError) =>
+  error.reason === "PROVIDER_CIRCUIT_OPEN" || error.reason === "PROVIDER_SKIPPED";
+
+interface Turn {
+  readonly candidate: Candidate;
+  readonly fallbackLeft: boolean;
+  readonly nextOrdinal: () => number;
+}
+
+async function tryCandidate<A extends Answered>(
+  dependencies: ChainDependencies,
+  options: ChainOptions<A>,
+  turn: Turn,
+): Promise<CandidateEnd<A>> {
+  const { scope, streamed } = options;
+  const { candidate, fallbackLeft } = turn;
+  const health = dependencies.health.of(candidate);
+  const latency = streamed ? health.firstTokenLatency : health.answerLatency;
+  const medianMs = fallbackLeft ? latency.medianMs() : undefined;
+  if (medianMs !== undefined && medianMs > scope.remainingMs())
+    return { kind: "next", error: tooSlow(candidate) };
+
+  for (let attempt = 1; ; attempt += 1) {
+    const ended = scope.endedBy();
+    if (ended) return { kind: "final", error: ended };
+    const permit = health.breaker.tryAcquire();
+    if (!permit) return { kind: "next", error: circuitOpen(candidate) };
+    if (attempt === 1) dependencies.retryBudget.earn();
+
+    const end = await attemptWithPermit(dependencies, options, turn, { permit, health });
+    if (end.kind === "answered") return { kind: "answered", answer: end.answer, candidate };
+    const { error } = end;
+    if (options.delivered() || scope.signal.aborted || !error.fallsBack) return { kind: "final", error };
+    const delayMs = retryDelayMs(dependencies, { error, attempt, turn, scope });
+    if (delayMs === undefined) return { kind: "next", error };
+    options.call.telemetry.retryScheduled({ ...candidate, delayMs, reason: error.reason });
+    await sleep(delayMs, scope.signal);
+  }
+}
+
+async function attemptWithPermit<A extends Answered>(
+  dependencies: ChainDependencies,
+  options: ChainOptions<A>,
+  turn: Turn,
+  guard: { readonly permit: BreakerPermit; readonly health: CandidateHealth },
+): Promise<AttemptEnd<A>> {
+  const { call, scope, streamed } = options;
+  const { permit, health } = guard;
+  const configured = dependencies.providers.get(turn.candidate.provider);
+  if (!configured) throw new GatewayError("INTERNAL", `no provider named ${turn.candidate.provider}`);
+  let end: AttemptEnd<A>;
+  try {
+    end = await runAttempt(dependencies, {
+      call,
+      candidate: turn.candidate,
+      provider: configured.provider,
+      ordinal: turn.nextOrdinal(),
+      timeouts: attemptTimeouts({
+        remainingMs: scope.remainingMs(),
+        fallbackLeft: turn.fallbackLeft,
+        streamed,
+        policy: configured.timeouts,
+      }),
+      signal: scope.signal,
+      streamed,
+      estimatedTokensIn: options.estimatedTokensIn,
+      invoke: options.invoke,
+    });
+  } catch (error) {
+    permit.neutral();
+    throw error;
+  }
+  options.onAttempt(end);
+  if (end.kind === "answered") {
+    permit.succeeded();
+    health.answerLatency.add(end.outcome.latencyMs);
+    if (end.outcome.timeToFirstTokenMs !== undefined)
+      health.firstTokenLatency.add(end.outcome.timeToFirstTokenMs);
+  } else if (end.error.countsForBreaker) permit.failed();
+  else permit.neutral();
+  return end;
+}
+
+/** How long to wait before the same provider is asked again; undefined means not to ask it again. */
+function retryDelayMs(
+  dependencies: ChainDependencies,
+  options: {
+    readonly error: ProviderError;
+    readonly attempt: number;
+    readonly turn: Turn;
+    readonly scope: RequestScope;
+  },
+): number | undefined {
+  const { error, attempt, turn, scope } = options;
+  if (!error.retryableOnSameProvider || attempt >= MAX_ATTEMPTS_PER_CANDIDATE) return undefined;
+  const delayMs = backoffDelayMs(attempt, error.retryAfterMs, dependencies.backoff);
+  if (delayMs > dependencies.backoff.maxMs || delayMs >= scope.remainingMs()) return undefined;
+  if (turn.fallbackLeft && delayMs > MAX_BACKOFF_WITH_FALLBACK_MS) return undefined;
+  return dependencies.retryBudget.spend() ? delayMs : undefined;
+}
+
+function circuitOpen({ provider }: Candidate): ProviderError {
+  return new ProviderError("PROVIDER_CIRCUIT_OPEN", `provider ${provider} failed too often lately`, {
+    billing: "not_billed",
+    metadata: { provider },
+  });
+}
+
+function tooSlow({ provider }: Candidate): ProviderError {
+  return new ProviderError(
+    "PROVIDER_SKIPPED",
+    `provider ${provider} is too slow for what is left of the deadline`,
+    {
+      billing: "not_billed",
+      metadata: { provider },
+    },
+  );
+}

@@ -1,0 +1,94 @@
+import type { AttemptIntent, AttemptOutcome, BillingState, UsageSource } from "../core/ledger.ts";
+import type { PicoUsd } from "../core/money.ts";
+import type { UnitPrices } from "../core/price.ts";
+import type { ProviderError, ReceivedOutput } from "../core/provider-error.ts";
+import { estimatedUsage, type Usage, type UsageReport } from "../core/usage.ts";
+import { priceAttempt } from "../pricing/price-attempt.ts";
+import { estimateTokensOut } from "../pricing/token-estimator.ts";
+
+/** How a call to a provider went, as far as it matters for money. */
+export type AttemptResult =
+  | {
+      readonly kind: "answered";
+      readonly usage: UsageReport;
+      readonly received: ReceivedOutput;
+      readonly providerRequestId: string | undefined;
+      readonly responseModel: string | undefined;
+    }
+  | { readonly kind: "failed"; readonly error: ProviderError };
+
+/** What an attempt used, before it is priced: usage comes first, price second. */
+interface Counted {
+  readonly usage: Usage | undefined;
+  readonly usageSource: UsageSource;
+  /** No outcome was seen, so what was counted is a guess about the provider, not about the text. */
+  readonly outcomeUnknown: boolean;
+  readonly flags: readonly string[];
+}
+
+/** Turns a result into the one outcome that is kept on the ledger. Never throws: a record is never lost to pricing. */
+export function settleAttempt(options: {
+  readonly intent: AttemptIntent;
+  readonly result: AttemptResult;
+  readonly latencyMs: number;
+  readonly timeToFirstTokenMs: number | undefined;
+}): AttemptOutcome {
+  const { intent, result, latencyMs, timeToFirstTokenMs } = options;
+  const counted = count(intent, result);
+  const failure = result.kind === "failed" ? result.error : undefined;
+  return {
+    intent,
+    outcome: outcomeKind(failure),
+    errorReason: failure?.reason,
+    usage: counted.usage,
+    usageSource: counted.usageSource,
+    ...price(intent, counted),
+    flags: counted.flags,
+    latencyMs: Math.round(latencyMs),
+    timeToFirstTokenMs: timeToFirstTokenMs === undefined ? undefined : Math.round(timeToFirstTokenMs),
+    providerRequestId: failure ? failure.providerRequestId : answered(result)?.providerRequestId,
+    responseModel: answered(result)?.responseModel,
+  };
+}
+
+function answered(result: AttemptResult) {
+  return result.kind === "answered" ? result : undefined;
+}
+
+function outcomeKind(failure: ProviderError | undefined): AttemptOutcome["outcome"] {
+  if (!failure) return "succeeded";
+  return failure.reason === "CANCELLED" || failure.reason === "DEADLINE_EXCEEDED" ? "cancelled" : "failed";
+}
+
+function count(intent: AttemptIntent, result: AttemptResult): Counted {
+  const usage = result.kind === "answered" ? result.usage : result.error.usage;
+  const received = result.kind === "answered" ? result.received : result.error.received;
+  const flags = usage.kind === "invalid" ? [usage.anomaly] : [];
+  if (usage.kind === "reported") {
+    return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags };
+  }
+  if (result.kind === "failed" && result.error.billing === "not_billed") {
+    return { usage: undefined, usageSource: "none", outcomeUnknown: false, flags };
+  }
+  const estimate = estimatedUsage(intent.estimatedTokensIn, estimateTokensOut(received));
+  const sawNothing = result.kind === "failed" && received.deltas === 0;
+  return { usage: estimate, usageSource: "estimated", outcomeUnknown: sawNothing, flags };
+}
+
+function price(
+  intent: AttemptIntent,
+  { usage, outcomeUnknown }: Counted,
+): { billingState: BillingState; costPicoUsd: PicoUsd | undefined; unitPrices: UnitPrices | undefined } {
+  if (!usage) return { billingState: "not_billed", costPicoUsd: 0n, unitPrices: undefined };
+  if (!intent.price) {
+    const free = usage.tokensIn === 0 && usage.tokensOut === 0;
+    const state = free ? "settled" : "unpriced";
+    return {
+      billingState: outcomeUnknown ? "unknown" : state,
+      costPicoUsd: free ? 0n : undefined,
+      unitPrices: undefined,
+    };
+  }
+  const { costPicoUsd, unitPrices } = priceAttempt(usage, intent.price);
+  return { billingState: outcomeUnknown ? "unknown" : "settled", costPicoUsd, unitPrices };
+}

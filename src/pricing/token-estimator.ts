@@ -1,0 +1,66 @@
+import type { CompletionInput, MessagePart } from "../core/completion.ts";
+
+/**
+ * A heuristic, for what no provider counted: admission before a call, and attempts that ended without a usage.
+ * Every figure made from it is flagged as estimated. English prose has about four bytes a token; code, JSON and
+ * non-Latin scripts have fewer, so their tokens are underestimated.
+ */
+const BYTES_PER_TOKEN = 4;
+
+/**
+ * An image's tokens depend on its size and on the model, and the gateway decodes no images. A megapixel costs
+ * between 765 (GPT-4o, high detail) and some 1,600 tokens (Claude's largest).
+ */
+const TOKENS_PER_IMAGE = 1_000;
+/** What GPT-4o charges for low detail, at any size. */
+const TOKENS_PER_LOW_DETAIL_IMAGE = 85;
+
+/** Tokens of a completion's input: UTF-8 bytes of all that the model reads / 4, rounded up, plus its images. */
+export function estimateTokensIn(input: CompletionInput): number {
+  let bytes = 0;
+  let imageTokens = 0;
+  for (const message of input.messages) {
+    bytes += byteLength(message.name);
+    for (const part of message.parts) {
+      if (part.kind === "image") {
+        imageTokens += part.detail === "low" ? TOKENS_PER_LOW_DETAIL_IMAGE : TOKENS_PER_IMAGE;
+      } else {
+        bytes += partBytes(part);
+      }
+    }
+  }
+  for (const tool of input.tools) {
+    bytes += byteLength(tool.name) + byteLength(tool.description) + byteLength(tool.parametersJsonSchema);
+  }
+  if (input.responseFormat?.kind === "json_schema") bytes += byteLength(input.responseFormat.schemaJson);
+  return Math.ceil(bytes / BYTES_PER_TOKEN) + imageTokens;
+}
+
+/**
+ * Tokens of what was received of an answer. Providers send at least one token a delta, so the number of deltas is
+ * a floor; a unary answer has none.
+ */
+export function estimateTokensOut(received: {
+  readonly outputBytes: number;
+  readonly deltas: number;
+}): number {
+  return Math.max(Math.ceil(received.outputBytes / BYTES_PER_TOKEN), received.deltas);
+}
+
+function partBytes(part: Exclude<MessagePart, { readonly kind: "image" }>): number {
+  switch (part.kind) {
+    case "text":
+    case "refusal":
+    case "reasoning":
+    case "tool_result":
+      return byteLength(part.text);
+    case "tool_call":
+      return byteLength(part.name) + byteLength(part.argumentsJson);
+    default:
+      return part satisfies never;
+  }
+}
+
+function byteLength(text: string | undefined): number {
+  return text === undefined ? 0 : Buffer.byteLength(text, "utf8");
+}
