@@ -1,0 +1,105 @@
+import { LIST_PRICES } from "./prices.ts";
+
+export type PersonalityName = "openai" | "deepseek" | "huggingface";
+
+/** The counts that `usage` is made of; inclusive totals with their parts. */
+export interface UsageCounts {
+  readonly tokensIn: number;
+  readonly cachedTokensIn: number;
+  readonly cacheWriteTokensIn: number;
+  readonly tokensOut: number;
+  readonly reasoningTokens: number;
+}
+
+/** What makes one provider differ from another. */
+export interface Personality {
+  readonly name: PersonalityName;
+  /** Where the provider's base URL points, as a path of the simulator. */
+  readonly basePath: string;
+  /** All base paths that it answers on. */
+  readonly basePaths: readonly string[];
+  readonly reportsCachedTokens: boolean;
+  readonly reportsCacheWrites: boolean;
+  readonly reportsReasoning: boolean;
+  /** Reasoning is sent as `reasoning_content`, before the content; otherwise it is only counted. */
+  readonly showsReasoning: boolean;
+  /** The `usage` object as JSON text. */
+  readonly usageJson: (counts: UsageCounts) => string;
+  /** `GET …/models`. */
+  readonly models: () => unknown;
+}
+
+function totals({ tokensIn, tokensOut }: UsageCounts): string {
+  return `"prompt_tokens":${tokensIn},"completion_tokens":${tokensOut},"total_tokens":${tokensIn + tokensOut}`;
+}
+
+function listModels(personality: PersonalityName): readonly string[] {
+  return LIST_PRICES.filter((price) => price.personality === personality).map((price) => price.model);
+}
+
+function plainModels(personality: PersonalityName): () => unknown {
+  return () => ({
+    object: "list",
+    data: listModels(personality).map((id) => ({
+      id,
+      object: "model",
+      created: 1_700_000_000,
+      owned_by: personality,
+    })),
+  });
+}
+
+/** HuggingFace lists models without their partner and the partners under each, with prices as JSON numbers. */
+function huggingfaceModels(): unknown {
+  const prices = LIST_PRICES.filter((price) => price.personality === "huggingface");
+  const data = prices.map((price) => {
+    const [id = "", provider = ""] = price.model.split(":");
+    const pricing = { input: Number(price.inputUsdPerMillion), output: Number(price.outputUsdPerMillion) };
+    const partner = { provider, status: "live", context_length: 131_072, pricing, supports_tools: true };
+    return { id, object: "model", created: 1_700_000_000, owned_by: id.split("/")[0], providers: [partner] };
+  });
+  return { object: "list", data };
+}
+
+export const PERSONALITIES: readonly Personality[] = [
+  {
+    name: "openai",
+    basePath: "/openai/v1",
+    basePaths: ["/openai/v1"],
+    reportsCachedTokens: true,
+    reportsCacheWrites: true,
+    reportsReasoning: true,
+    showsReasoning: false,
+    usageJson: (counts) =>
+      `{${totals(counts)},"prompt_tokens_details":{"cached_tokens":${counts.cachedTokensIn},` +
+      `"cache_write_tokens":${counts.cacheWriteTokensIn},"audio_tokens":0},` +
+      `"completion_tokens_details":{"reasoning_tokens":${counts.reasoningTokens},"audio_tokens":0,` +
+      `"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}`,
+    models: plainModels("openai"),
+  },
+  {
+    name: "deepseek",
+    basePath: "/deepseek",
+    basePaths: ["/deepseek", "/deepseek/v1"],
+    reportsCachedTokens: true,
+    reportsCacheWrites: false,
+    reportsReasoning: true,
+    showsReasoning: true,
+    usageJson: (counts) =>
+      `{${totals(counts)},"prompt_cache_hit_tokens":${counts.cachedTokensIn},` +
+      `"prompt_cache_miss_tokens":${counts.tokensIn - counts.cachedTokensIn},` +
+      `"completion_tokens_details":{"reasoning_tokens":${counts.reasoningTokens}}}`,
+    models: plainModels("deepseek"),
+  },
+  {
+    name: "huggingface",
+    basePath: "/huggingface/v1",
+    basePaths: ["/huggingface/v1"],
+    reportsCachedTokens: false,
+    reportsCacheWrites: false,
+    reportsReasoning: false,
+    showsReasoning: false,
+    usageJson: (counts) => `{${totals(counts)}}`,
+    models: huggingfaceModels,
+  },
+];
