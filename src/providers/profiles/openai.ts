@@ -1,0 +1,16 @@
+import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+
+/** OpenAI's chat completions, `https://api.openai.com/v1`, as documented in November 2026. */
+export const openaiProfile: OpenAiChatProfile = {
+  maxTokensField: "max_completion_tokens",
+  endUserField: "user",
+  takesObfuscationOption: true,
+  takesReasoning: false,
+  cacheUsage: "prompt_tokens_details",
+  finishReasons: {},
+  endWithoutDone: "needs_usage",
+  requestIdHeaders: ["x-request-id"],
+  overloadedStatuses: [],
+  contextTooLongPattern: undefined,
+  contentFilteredPattern: undefined,
+};

@@ -1,0 +1,287 @@
+import { describe, expect, it } from "vitest";
+import {
+  answersJson,
+  CollectingSink,
+  callOf,
+  chunk,
+  DONE,
+  event,
+  failureOf,
+  streams,
+  usageChunk,
+} from "../support/provider-calls.ts";
+import type { Script } from "../support/scripted-provider.ts";
+import type { SuiteContext } from "./provider-suite.ts";
+
+const HTML = "<html><body>Bad gateway sk-proj-abcdefgh12345678</body></html>";
+const STOP = chunk({}, "stop");
+const BYTES_IN_10_MB = 10_000_000;
+
+/** What a provider may do wrong once it was reached. None of it may pass for success. */
+export function describeProviderFaults(context: SuiteContext): void {
+  describeBadAnswers(context);
+  describeErrorStatuses(context);
+  describeCutStreams(context);
+  describeUnusualStreams(context);
+}
+
+function describeBadAnswers({ standIn, provider }: SuiteContext): void {
+  const complete = () => failureOf(provider().complete(callOf()));
+  describe("bad unary answers", () => {
+    const withBody = (body: string, contentType = "application/json"): Script => {
+      return (response) => void response.writeHead(200, { "content-type": contentType }).end(body);
+    };
+    it.each<[string, Script]>([
+      ["an empty body", withBody("")],
+      ["truncated JSON", withBody('{"choices":[{"index":0,"mess')],
+      ["HTML", withBody(HTML, "text/html")],
+      ["no choices", answersJson({ choices: [] })],
+      ["a choice without a message", answersJson({ choices: [{ index: 0, finish_reason: "stop" }] })],
+      [
+        "no finish reason",
+        answersJson({ choices: [{ index: 0, message: { content: "Hel" }, finish_reason: null }] }),
+      ],
+      [
+        "an unknown finish reason",
+        answersJson({ choices: [{ message: { content: "x" }, finish_reason: "wat" }] }),
+      ],
+      ["null", withBody("null")],
+    ])("answers 200 with %s", async (_name, script) => {
+      standIn().does(script);
+      const error = await complete();
+      expect(error.reason).toBe("PROVIDER_BAD_RESPONSE");
+      expect(error.billing).toBe("maybe_billed");
+      expect(error.message).not.toContain("Bad gateway");
+    });
+
+    it("keeps the usage that a bad answer states", async () => {
+      standIn().does(answersJson({ choices: [], usage: { prompt_tokens: 7, completion_tokens: 0 } }));
+      const error = await complete();
+      expect(error.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 7, tokensOut: 0 } });
+    });
+
+    it("refuses a body above 16 MiB without reading on", async () => {
+      const written = { bytes: 0 };
+      standIn().does(async (response, { closed }) => {
+        response.writeHead(200, { "content-type": "application/json" });
+        let isClosed = false;
+        void closed.then(() => {
+          isClosed = true;
+        });
+        while (!isClosed && written.bytes < 64 * 1024 * 1024) {
+          written.bytes += 64 * 1024;
+          if (!response.write(Buffer.alloc(64 * 1024, 0x20))) {
+            await Promise.race([closed, new Promise((resolve) => response.once("drain", resolve))]);
+          }
+        }
+      });
+      expect((await complete()).reason).toBe("PROVIDER_BAD_RESPONSE");
+      await standIn().onlyRequest.closed;
+      expect(written.bytes).toBeLessThan(32 * 1024 * 1024);
+    });
+
+    it("takes an answer after blank lines, as sent under load", async () => {
+      const choices = [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "stop" }];
+      standIn().does(withBody(`\n\n\n${JSON.stringify({ choices })}`, "application/json; charset=utf-8"));
+      expect((await provider().complete(callOf())).choices).toHaveLength(1);
+    });
+
+    it("calls a connection that breaks after the request was sent a provider error that may be billed", async () => {
+      standIn().does((response) => void response.socket?.destroy());
+      expect(await complete()).toMatchObject({ reason: "PROVIDER_ERROR", billing: "maybe_billed" });
+      expect(standIn().requests).toHaveLength(1);
+    });
+  });
+}
+
+function describeErrorStatuses({ standIn, provider }: SuiteContext): void {
+  const complete = () => failureOf(provider().complete(callOf()));
+  const stream = (sink = new CollectingSink()) => failureOf(provider().stream(callOf(), sink.push));
+  describe("error statuses without a readable body", () => {
+    it.each([
+      [301, "PROVIDER_BAD_RESPONSE"],
+      [307, "PROVIDER_BAD_RESPONSE"],
+      [400, "PROVIDER_INVALID_REQUEST"],
+      [401, "PROVIDER_AUTHENTICATION"],
+      [402, "PROVIDER_QUOTA_EXHAUSTED"],
+      [403, "PROVIDER_AUTHENTICATION"],
+      [404, "PROVIDER_MODEL_NOT_FOUND"],
+      [408, "PROVIDER_ERROR"],
+      [413, "PROVIDER_INVALID_REQUEST"],
+      [422, "PROVIDER_INVALID_REQUEST"],
+      [429, "PROVIDER_RATE_LIMITED"],
+      [500, "PROVIDER_ERROR"],
+      [502, "PROVIDER_ERROR"],
+      [529, "PROVIDER_OVERLOADED"],
+    ])("HTTP %i is %s", async (status, reason) => {
+      standIn().does(
+        (response) => void response.writeHead(status, { "content-type": "text/html" }).end(HTML),
+      );
+      const error = await complete();
+      expect(error).toMatchObject({ reason, providerStatus: status, billing: "not_billed" });
+      expect(error.message).not.toContain("Bad gateway");
+      expect(error.cause).toContain("Bad gateway");
+      expect(error.cause).not.toContain("sk-proj");
+      expect((await stream()).reason).toBe(reason);
+    });
+
+    it("does not wait for an error's body that never ends", async () => {
+      standIn().does((response) => {
+        response.writeHead(429, { "retry-after": "7" });
+        response.write('{"error":');
+      });
+      const startedMs = performance.now();
+      expect(await complete()).toMatchObject({ reason: "PROVIDER_RATE_LIMITED", retryAfterMs: 7_000 });
+      expect(performance.now() - startedMs).toBeLessThan(4_000);
+    });
+  });
+}
+
+function describeCutStreams({ standIn, provider }: SuiteContext): void {
+  const stream = (sink = new CollectingSink()) => failureOf(provider().stream(callOf(), sink.push));
+  describe("streams that end too early or wrongly", () => {
+    it.each<[string, Script, string]>([
+      ["without finish reason, cleanly", streams([chunk({ content: "Hel" })]), "PROVIDER_STREAM_CUT"],
+      [
+        "without finish reason, with [DONE]",
+        streams([chunk({ content: "Hel" }), DONE]),
+        "PROVIDER_STREAM_CUT",
+      ],
+      [
+        "in the middle of an event",
+        streams([chunk({ content: "Hel" }), 'data: {"choi']),
+        "PROVIDER_STREAM_CUT",
+      ],
+      ["with only one of two choices finished", streams(twoChoices()), "PROVIDER_STREAM_CUT"],
+      ["with nothing at all", streams([]), "PROVIDER_BAD_RESPONSE"],
+      ["with comments only", streams([": hi\n\n"]), "PROVIDER_BAD_RESPONSE"],
+      ["with [DONE] only", streams([DONE]), "PROVIDER_BAD_RESPONSE"],
+      [
+        "after a data line of garbage",
+        streams([chunk({ content: "Hel" }), event("{oops"), STOP, DONE]),
+        "PROVIDER_BAD_RESPONSE",
+      ],
+      [
+        "after a line that is no field",
+        streams([chunk({ content: "Hel" }), "%%garbage%%\n\n", STOP, DONE]),
+        "PROVIDER_BAD_RESPONSE",
+      ],
+      [
+        "with an unknown finish reason",
+        streams([chunk({ content: "x" }, "wat"), DONE]),
+        "PROVIDER_BAD_RESPONSE",
+      ],
+    ])("ends %s", async (_name, script, reason) => {
+      standIn().does(script);
+      expect(await stream()).toMatchObject({ reason, billing: "maybe_billed" });
+    });
+
+    it("says what was received and what usage was stated before the connection broke", async () => {
+      standIn().does((response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write(chunk({ content: "Grüß" }) + chunk({ content: "e" }) + usageChunk(9, 2));
+        setImmediate(() => response.socket?.destroy());
+      });
+      const sink = new CollectingSink();
+      expect(await stream(sink)).toMatchObject({
+        reason: "PROVIDER_STREAM_CUT",
+        received: { outputBytes: 7, deltas: 2 },
+        usage: { kind: "reported", usage: { tokensIn: 9, tokensOut: 2 } },
+      });
+      expect(sink.text).toBe("Grüße");
+    });
+
+    it("refuses a line of 10 MB without holding it", async () => {
+      let written = 0;
+      standIn().does(async (response, { closed }) => {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write('data: {"choices":"');
+        const gone = closed.then(() => true);
+        while (written < BYTES_IN_10_MB) {
+          written += 64 * 1024;
+          const drained = response.write("x".repeat(64 * 1024));
+          if (drained) continue;
+          if (
+            await Promise.race([gone, new Promise((resolve) => response.once("drain", () => resolve(false)))])
+          )
+            return;
+        }
+      });
+      expect((await stream()).reason).toBe("PROVIDER_BAD_RESPONSE");
+      await standIn().onlyRequest.closed;
+      expect(written).toBeLessThan(BYTES_IN_10_MB);
+    });
+
+    it("refuses 200 with JSON or HTML where a stream was asked for, and reads an error in it", async () => {
+      standIn().does((response) => void response.writeHead(200, { "content-type": "text/html" }).end(HTML));
+      expect((await stream()).reason).toBe("PROVIDER_BAD_RESPONSE");
+      standIn().does(answersJson({ error: { message: "no money", code: "insufficient_quota" } }));
+      expect((await stream()).reason).toBe("PROVIDER_QUOTA_EXHAUSTED");
+    });
+
+    it("maps an SSE event named error", async () => {
+      standIn().does(streams([`event: error\n${event({ type: "rate_limit_error", message: "slow" })}`]));
+      expect((await stream()).reason).toBe("PROVIDER_RATE_LIMITED");
+    });
+  });
+}
+
+function describeUnusualStreams({ standIn, provider }: SuiteContext): void {
+  describe("streams that are unusual but whole", () => {
+    it("puts characters together that were split at every byte", async () => {
+      const text = [
+        chunk({ content: "Grüße 👋🏽 " }),
+        chunk({ content: "日本" }),
+        STOP,
+        usageChunk(1, 2),
+        DONE,
+      ].join("");
+      standIn().does(async (response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        for (const byte of Buffer.from(text)) {
+          response.write(Buffer.of(byte));
+          if (byte > 0x7f) await new Promise((resolve) => setImmediate(resolve));
+        }
+        response.end();
+      });
+      const sink = new CollectingSink();
+      await provider().stream(callOf(), sink.push);
+      expect(sink.text).toBe("Grüße 👋🏽 日本");
+    });
+
+    it("accepts a clean end without [DONE] when finish reason and usage came", async () => {
+      standIn().does(streams([chunk({ content: "x" }), STOP, usageChunk(3, 1)]));
+      const end = await provider().stream(callOf(), new CollectingSink().push);
+      expect(end.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 3, tokensOut: 1 } });
+    });
+
+    it("says that usage is absent when none came before [DONE]", async () => {
+      standIn().does(streams([chunk({ content: "x" }), STOP, DONE]));
+      const end = await provider().stream(callOf(), new CollectingSink().push);
+      expect(end.usage).toEqual({ kind: "absent" });
+    });
+
+    it("takes CRLF lines, a byte order mark, a missing content type and a last event without a blank line", async () => {
+      const text = [chunk({ content: "x" }), STOP, usageChunk(3, 1)].join("").replaceAll("\n", "\r\n");
+      standIn().does((response) => void response.writeHead(200).end(`\uFEFF${text}data: [DONE]`));
+      const sink = new CollectingSink();
+      await provider().stream(callOf(), sink.push);
+      expect(sink.text).toBe("x");
+    });
+
+    it("pushes all frames of one read as one batch", async () => {
+      const frames = Array.from({ length: 30 }, (_, i) => chunk({ content: `w${i} ` })).join("");
+      standIn().does(streams([frames + STOP + usageChunk(1, 30) + DONE]));
+      const sink = new CollectingSink();
+      const end = await provider().stream(callOf(), sink.push);
+      expect(end.deltas).toBe(30);
+      expect(sink.batches).toHaveLength(1);
+    });
+  });
+}
+
+function twoChoices(): string[] {
+  const of = (index: number, delta: unknown, finishReason: string | null = null) =>
+    event({ choices: [{ index, delta, finish_reason: finishReason }] });
+  return [of(0, { content: "a" }), of(1, { content: "b" }), of(0, {}, "stop"), usageChunk(1, 2), DONE];
+}

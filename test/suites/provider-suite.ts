@@ -1,0 +1,310 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { FinishReason, MessagePart, StreamDelta } from "../../src/core/completion.ts";
+import type { Provider } from "../../src/core/provider.ts";
+import type { ProviderErrorReason } from "../../src/core/provider-error.ts";
+import type { Usage } from "../../src/core/usage.ts";
+import {
+  createProvider,
+  type ProviderOptions,
+  type ProviderProfileName,
+} from "../../src/providers/create-provider.ts";
+import { answersJson, answersWith, CollectingSink, callOf, failureOf } from "../support/provider-calls.ts";
+import { ScriptedProvider } from "../support/scripted-provider.ts";
+import { describeProviderFaults } from "./provider-fault-suite.ts";
+import { describeProviderLimits } from "./provider-limit-suite.ts";
+
+/** What the suite has to know of a provider; all the rest must be the same with every one. */
+export interface ProviderUnderTest {
+  readonly profile: ProviderProfileName;
+  /** Path of the base URL: `/v1`, or empty. */
+  readonly basePath: string;
+  readonly model: string;
+  readonly responseModel: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly requestId: string;
+  /** Usage that the fixtures of a completion and a stream state. */
+  readonly usage: Usage;
+  /** Reasoning that comes before the text in the fixtures, if the provider sends any. */
+  readonly reasoning: string | undefined;
+  /** Fixtures of the errors: file name without `.json` → what it must become. */
+  readonly errors: Readonly<Record<string, { reason: ProviderErrorReason; retryAfterMs?: number }>>;
+}
+
+const TEXT = "Guten Tag, wie geht’s? 👋";
+export const API_KEY = "sk-test-canary-0123456789";
+
+/** Starts the provider against the stand-in. */
+export function providerAt(
+  standIn: ScriptedProvider,
+  subject: ProviderUnderTest,
+  options?: Partial<ProviderOptions>,
+): Provider {
+  return createProvider({
+    name: subject.profile,
+    profile: subject.profile,
+    baseUrl: `${standIn.origin}${subject.basePath}`,
+    apiKey: API_KEY,
+    headers: subject.headers,
+    connectTimeoutMs: 2_000,
+    ...options,
+  });
+}
+
+/** The suite that every provider adapter must pass. */
+export function describeProvider(subject: ProviderUnderTest): void {
+  describe(`provider ${subject.profile}`, () => {
+    let standIn: ScriptedProvider;
+    let provider: Provider;
+    beforeAll(async () => {
+      standIn = await ScriptedProvider.start();
+      provider = providerAt(standIn, subject);
+    });
+    afterAll(async () => {
+      await provider.close();
+      await standIn[Symbol.asyncDispose]();
+    });
+    const context = { subject, standIn: () => standIn, provider: () => provider };
+    describeRequests(context);
+    describeAnswers(context);
+    describeStreams(context);
+    describeErrors(context);
+    describeProviderFaults(context);
+    describeProviderLimits(context);
+  });
+}
+
+export interface SuiteContext {
+  readonly subject: ProviderUnderTest;
+  readonly standIn: () => ScriptedProvider;
+  readonly provider: () => Provider;
+}
+
+function describeRequests({ subject, standIn, provider }: SuiteContext): void {
+  it("sends one POST to the path of its dialect with the key, the configured headers and the trace", async () => {
+    standIn().does(answersWith(`${subject.profile}/completion.json`));
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    await provider().complete(callOf({ model: subject.model, traceHeaders: { traceparent } }));
+    const request = standIn().onlyRequest;
+    expect(request.method).toBe("POST");
+    expect(request.path).toBe(`${subject.basePath}/chat/completions`);
+    expect(request.headers).toMatchObject({
+      authorization: `Bearer ${API_KEY}`,
+      "content-type": "application/json",
+      traceparent,
+      ...Object.fromEntries(
+        Object.entries(subject.headers).map(([name, value]) => [name.toLowerCase(), value]),
+      ),
+    });
+    expect(JSON.parse(request.body)).toEqual({
+      model: subject.model,
+      messages: [{ role: "user", content: "Hello" }],
+    });
+  });
+
+  it("asks for usage when it streams", async () => {
+    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    await provider().stream(callOf(), new CollectingSink().push);
+    expect(JSON.parse(standIn().onlyRequest.body)).toMatchObject({
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+  });
+
+  it("reuses the sockets of calls that are over", async () => {
+    const own = providerAt(standIn(), subject);
+    const before = standIn().connections;
+    standIn().does(answersWith(`${subject.profile}/completion.json`));
+    for (let i = 0; i < 5; i += 1) await own.complete(callOf());
+    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    for (let i = 0; i < 5; i += 1) await own.stream(callOf(), new CollectingSink().push);
+    // Two and not one: undici frees a socket one turn of the event loop after the answer; the next call comes sooner.
+    expect(standIn().connections - before).toBeLessThanOrEqual(2);
+    await own.close();
+  });
+}
+
+function describeAnswers({ subject, standIn, provider }: SuiteContext): void {
+  const reasoningParts: readonly MessagePart[] = subject.reasoning
+    ? [{ kind: "reasoning", text: subject.reasoning }]
+    : [];
+
+  it("reads a completion: parts, finish reason, usage, model and request id", async () => {
+    standIn().does(answersWith(`${subject.profile}/completion.json`));
+    expect(await provider().complete(callOf())).toEqual({
+      choices: [
+        {
+          index: 0,
+          message: {
+            role: "assistant",
+            name: undefined,
+            parts: [...reasoningParts, { kind: "text", text: TEXT }],
+          },
+          finishReason: "stop",
+        },
+      ],
+      responseModel: subject.responseModel,
+      usage: { kind: "reported", usage: subject.usage },
+      providerRequestId: subject.requestId,
+      outputBytes: Buffer.byteLength(TEXT) + Buffer.byteLength(subject.reasoning ?? ""),
+    });
+  });
+
+  it("reads parallel tool calls", async () => {
+    standIn().does(answersWith(`${subject.profile}/completion-tools.json`));
+    const answer = await provider().complete(callOf());
+    const [choice] = answer.choices;
+    expect(choice?.finishReason).toBe("tool_calls");
+    expect(choice?.message.parts.filter((part) => part.kind === "tool_call")).toEqual([
+      { kind: "tool_call", id: "call_1", name: "get_weather", argumentsJson: '{"city":"Paris"}' },
+      { kind: "tool_call", id: "call_2", name: "get_weather", argumentsJson: '{"city":"Rome"}' },
+    ]);
+  });
+
+  it("reads several choices", async () => {
+    const choice = (index: number, content: string) => ({
+      index,
+      message: { role: "assistant", content },
+      finish_reason: index === 0 ? "stop" : "length",
+    });
+    standIn().does(answersJson({ choices: [choice(0, "a"), choice(1, "b")] }));
+    const answer = await provider().complete(callOf());
+    expect(answer.choices.map(({ index, finishReason }) => [index, finishReason])).toEqual([
+      [0, "stop"],
+      [1, "length"],
+    ]);
+    expect(answer.usage).toEqual({ kind: "absent" });
+  });
+
+  it.each(["stop", "length", "tool_calls", "content_filter"] satisfies FinishReason[])(
+    "passes the finish reason %s on",
+    async (finishReason) => {
+      const message = { role: "assistant", content: "x" };
+      standIn().does(answersJson({ choices: [{ index: 0, message, finish_reason: finishReason }] }));
+      const answer = await provider().complete(callOf());
+      expect(answer.choices[0]?.finishReason).toBe(finishReason);
+    },
+  );
+
+  it.each([
+    ["negative", { prompt_tokens: -1, completion_tokens: 5 }, "NEGATIVE"],
+    ["above 2^53", { prompt_tokens: 1, completion_tokens: 2 ** 60 }, "TOO_LARGE"],
+    ["a string", { prompt_tokens: "7", completion_tokens: 5 }, "NOT_AN_INTEGER"],
+    ["a fraction", { prompt_tokens: 7, completion_tokens: 0.5 }, "NOT_AN_INTEGER"],
+    ["no object", 17, "NOT_AN_INTEGER"],
+  ])("flags usage that is %s, and keeps the answer", async (_name, usage, anomaly) => {
+    const message = { role: "assistant", content: "x" };
+    standIn().does(answersJson({ choices: [{ index: 0, message, finish_reason: "stop" }], usage }));
+    const answer = await provider().complete(callOf());
+    expect(answer.usage).toEqual({ kind: "invalid", anomaly });
+    expect(answer.choices).toHaveLength(1);
+  });
+
+  it("flags more cached tokens than there was input", async () => {
+    const cached = { prompt_cache_hit_tokens: 11, prompt_tokens_details: { cached_tokens: 11 } };
+    const usage = { prompt_tokens: 10, completion_tokens: 1, ...cached };
+    const message = { role: "assistant", content: "x" };
+    standIn().does(answersJson({ choices: [{ index: 0, message, finish_reason: "stop" }], usage }));
+    const answer = await provider().complete(callOf());
+    expect(answer.usage).toEqual({ kind: "invalid", anomaly: "CACHE_EXCEEDS_INPUT" });
+  });
+}
+
+function describeStreams({ subject, standIn, provider }: SuiteContext): void {
+  it("streams text as deltas and ends with finish reason, usage, model and request id", async () => {
+    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    const sink = new CollectingSink();
+    const end = await provider().stream(callOf(), sink.push);
+    expect(sink.text).toBe(TEXT);
+    expect(sink.deltas.filter(({ kind }) => kind === "reasoning")).toEqual(
+      subject.reasoning ? [{ kind: "reasoning", choiceIndex: 0, text: subject.reasoning }] : [],
+    );
+    expect(end).toEqual({
+      finishReasons: [{ choiceIndex: 0, finishReason: "stop" }],
+      responseModel: subject.responseModel,
+      usage: { kind: "reported", usage: subject.usage },
+      providerRequestId: subject.requestId,
+      outputBytes: Buffer.byteLength(TEXT) + Buffer.byteLength(subject.reasoning ?? ""),
+      deltas: subject.reasoning ? 4 : 3,
+    });
+  });
+
+  it("calls the sink in the async context of its own caller, also on a socket that another call opened", async () => {
+    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    const storage = new AsyncLocalStorage<number>();
+    const own = providerAt(standIn(), subject, { maxSockets: 1 });
+    const contexts = await Promise.all(
+      [1, 2, 3].map((caller) =>
+        storage.run(caller, async () => {
+          const seen = new Set<number | undefined>();
+          await own.stream(callOf(), () => void seen.add(storage.getStore()));
+          return [...seen];
+        }),
+      ),
+    );
+    expect(contexts).toEqual([[1], [2], [3]]);
+    await own.close();
+  });
+
+  it("streams parallel tool calls; the first delta of each carries id and name", async () => {
+    standIn().does(answersWith(`${subject.profile}/stream-tools.sse`));
+    const sink = new CollectingSink();
+    const end = await provider().stream(callOf(), sink.push);
+    expect(end.finishReasons).toEqual([{ choiceIndex: 0, finishReason: "tool_calls" }]);
+    const calls = new Map<
+      number,
+      { id?: string | undefined; name?: string | undefined; arguments: string }
+    >();
+    for (const delta of sink.deltas as readonly Extract<StreamDelta, { kind: "tool_call" }>[]) {
+      const call = calls.get(delta.toolIndex) ?? { id: delta.id, name: delta.name, arguments: "" };
+      calls.set(delta.toolIndex, { ...call, arguments: call.arguments + delta.argumentsDelta });
+    }
+    expect([...calls.values()]).toEqual([
+      { id: "call_1", name: "get_weather", arguments: '{"city":"Paris"}' },
+      { id: "call_2", name: "get_weather", arguments: '{"city":"Rome"}' },
+    ]);
+  });
+}
+
+function describeErrors({ subject, standIn, provider }: SuiteContext): void {
+  const cases = Object.entries(subject.errors);
+
+  it.each(cases)(
+    "maps the documented body of %s for unary calls and streams alike",
+    async (name, expected) => {
+      standIn().does(answersWith(`${subject.profile}/${name}.json`));
+      for (const call of [
+        () => provider().complete(callOf()),
+        () => provider().stream(callOf(), new CollectingSink().push),
+      ]) {
+        const error = await failureOf(call());
+        expect(error.reason).toBe(expected.reason);
+        expect(error.retryAfterMs).toBe(expected.retryAfterMs);
+        expect(error.billing).toBe("not_billed");
+        expect(error.usage).toEqual({ kind: "absent" });
+        expect(error.providerRequestId).toBe(subject.requestId);
+        expect(error.message.length).toBeLessThan(400);
+        // Fixtures quote keys, whole or masked, as providers do.
+        expect(`${error.message} ${error.cause}`).not.toMatch(/sk-|hf_/);
+      }
+      expect(standIn().requests).toHaveLength(2);
+    },
+  );
+
+  it("quotes the provider only where the caller must change the request", async () => {
+    for (const [name, { reason }] of cases) {
+      standIn().does(answersWith(`${subject.profile}/${name}.json`));
+      const { message } = await failureOf(provider().complete(callOf()));
+      const quotes = reason === "PROVIDER_INVALID_REQUEST" || reason === "CONTEXT_TOO_LONG";
+      expect([name, /\(HTTP \d+\): ./.test(message)]).toEqual([name, quotes]);
+    }
+  });
+
+  it("maps an error in the middle of a stream", async () => {
+    standIn().does(answersWith(`${subject.profile}/stream-error.sse`));
+    const error = await failureOf(provider().stream(callOf(), new CollectingSink().push));
+    expect(error.reason).toBe("PROVIDER_ERROR");
+    expect(error.billing).toBe("maybe_billed");
+    expect(error.received).toEqual({ outputBytes: 6, deltas: 1 });
+  });
+}
