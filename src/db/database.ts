@@ -1,0 +1,48 @@
+import type { EntityManager } from "@mikro-orm/core";
+import type { SqlMikroORM } from "@mikro-orm/sql";
+
+/** What a statement may be given as a parameter. A list becomes `text[]`; `bigint` and numbers need a cast in the text. */
+export type SqlValue = string | number | boolean | null | readonly string[];
+
+/** A row as the driver returns it. Cast int8 and NUMERIC to text: the two drivers disagree about them. */
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/** Runs one statement with bound parameters (`$1`, …); nothing of a value is ever put into the text. */
+export type SqlQuery = (text: string, values?: readonly SqlValue[]) => Promise<readonly SqlRow[]>;
+
+/** An open database whose schema is up to date. */
+export interface Database {
+  /** `pglite` has one connection: everything on it runs one after the other. */
+  readonly kind: "pglite" | "postgres";
+  readonly orm: SqlMikroORM;
+  /** A forked EntityManager for one unit of work. */
+  em(): EntityManager;
+  /** One statement, which is its own transaction. */
+  readonly query: SqlQuery;
+  /**
+   * Several reads of one and the same state (REPEATABLE READ, read only). Inside, use only the query that is given:
+   * the others would wait for this one's end, and on PGlite for ever.
+   * @throws GatewayError OVERLOADED when too many wait already
+   */
+  snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
+  /** Resolves when the database answers. */
+  ping(): Promise<void>;
+  /** Closes every connection; what is running ends first. */
+  close(): Promise<void>;
+}
+
+/** What a driver contributes to a `Database`. */
+export interface DatabaseDriver extends Omit<Database, "ping" | "em"> {
+  /** Runs `work` while no other process migrates the same database. */
+  exclusively(work: () => Promise<void>): Promise<void>;
+}
+
+/** What both drivers need to build their ORM. */
+export interface DriverOptions {
+  readonly entities: readonly Entity[];
+  /** What the driver has to say, e.g. a connection that the server closed. */
+  readonly onWarning: (message: string) => void;
+}
+
+/** An entity as `defineEntity` makes it. */
+export type Entity = NonNullable<ConstructorParameters<typeof SqlMikroORM>[0]["entities"]>[number];

@@ -1,0 +1,8 @@
+import { Migration0001Ledger } from "./0001-ledger.ts";
+import { Migration0002ApiKeys } from "./0002-api-keys.ts";
+
+/**
+ * Every change of the schema, in order, for both databases. A migration that was released is never edited,
+ * renamed or removed: its class name is what a database remembers.
+ */
+export const migrations = [Migration0001Ledger, Migration0002ApiKeys] as const;

@@ -1,0 +1,76 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { MikroORM, type PgliteConnection } from "@mikro-orm/pglite";
+import type { DatabaseDriver, DriverOptions, SqlQuery, SqlRow, SqlValue } from "./database.ts";
+import { type DirectoryLock, lockDirectory } from "./directory-lock.ts";
+import { ormOptions } from "./orm-options.ts";
+
+export interface PgliteOptions extends DriverOptions {
+  /** Undefined keeps everything in memory. */
+  readonly dataDir: string | undefined;
+  /** A directory dump (`dumpDataDir` of PGlite) to start from instead of an empty database. */
+  readonly initialDump: Blob | undefined;
+}
+
+/** The part of PGlite and of its transactions that is used here. */
+interface PgliteQueryable {
+  query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
+}
+
+/** PostgreSQL inside this process, in `<dataDir>/db`. One connection: statements and snapshots run one by one. */
+export async function openPglite(options: PgliteOptions): Promise<DatabaseDriver> {
+  const lock = await lockDataDir(options.dataDir);
+  try {
+    const orm = await MikroORM.init({
+      ...ormOptions(options),
+      dbName: options.dataDir === undefined ? "memory://" : join(options.dataDir, "db"),
+      // A function, because the ORM copies the properties of an object and so would break the Blob.
+      driverOptions: () => ({ loadDataDir: options.initialDump }),
+    });
+    const connection: PgliteConnection = orm.em.getConnection();
+    const pglite = await connection.getNativeClient();
+    const inSnapshot = new AsyncLocalStorage<true>();
+    const refuseInSnapshot = (): void => {
+      if (inSnapshot.getStore())
+        throw new Error("a query outside the snapshot that is running would wait for ever");
+    };
+
+    return {
+      kind: "pglite",
+      orm,
+      query: async (text, values) => {
+        refuseInSnapshot();
+        return await queryOf(pglite)(text, values);
+      },
+      snapshot: async (work) => {
+        refuseInSnapshot();
+        return await pglite.transaction(async (transaction) => {
+          await transaction.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
+          return await inSnapshot.run(true, () => work(queryOf(transaction)));
+        });
+      },
+      exclusively: (work) => work(),
+      close: async () => {
+        await orm.close(true);
+        lock?.release();
+      },
+    };
+  } catch (error) {
+    lock?.release();
+    throw error;
+  }
+}
+
+async function lockDataDir(dataDir: string | undefined): Promise<DirectoryLock | undefined> {
+  if (dataDir === undefined) return undefined;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  return lockDirectory(dataDir, join(dataDir, "db.lock"));
+}
+
+function queryOf(target: PgliteQueryable): SqlQuery {
+  return async (text: string, values: readonly SqlValue[] = []) => {
+    const result = await target.query(text, [...values]);
+    return result.rows as SqlRow[];
+  };
+}

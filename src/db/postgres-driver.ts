@@ -1,0 +1,144 @@
+import { MikroORM, type PostgreSqlConnection } from "@mikro-orm/postgresql";
+import { GatewayError } from "../core/errors.ts";
+import type { DatabaseDriver, DriverOptions, SqlQuery, SqlRow, SqlValue } from "./database.ts";
+import { ormOptions } from "./orm-options.ts";
+
+export interface PostgresOptions extends DriverOptions {
+  /** `postgres://user:password@host:port/database?sslmode=…` */
+  readonly url: string;
+  readonly poolSize: number;
+}
+
+/** A connection that is not made, or not free, within this is an error. */
+const CONNECT_TIMEOUT_MS = 5_000;
+/** A statement without an answer for so long is given up, and its connection closed. */
+const QUERY_TIMEOUT_MS = 30_000;
+/** The server ends a report's statement after this, before the client gives up on it. */
+const SNAPSHOT_STATEMENT_TIMEOUT_MS = 25_000;
+const IDLE_CONNECTION_TIMEOUT_MS = 60_000;
+/** Reports that may wait for a connection; they may hold half of the pool, the rest is for the ledger and the keys. */
+const MAX_WAITING_SNAPSHOTS = 100;
+/** Any constant will do as long as every version keeps it: the advisory lock under which the schema is migrated. */
+const MIGRATION_LOCK = "5507141029581";
+/** A process waits so long for another one that migrates. */
+const MIGRATION_LOCK_TIMEOUT_MS = 600_000;
+
+/** The part of `pg` that is used here. */
+interface PgQueryable {
+  query(config: { text: string; values: unknown[]; query_timeout: number }): Promise<{ rows: SqlRow[] }>;
+}
+interface PgClient extends PgQueryable {
+  release(destroy?: boolean): void;
+}
+interface PgPool extends PgQueryable {
+  connect(): Promise<PgClient>;
+}
+
+/** PostgreSQL behind a pool of connections. Statements are unnamed, so a transaction-pooling proxy may lie between. */
+export async function openPostgres(options: PostgresOptions): Promise<DatabaseDriver> {
+  const orm = await MikroORM.init({
+    ...ormOptions(options),
+    clientUrl: options.url,
+    pool: { min: 0, max: options.poolSize, idleTimeoutMillis: IDLE_CONNECTION_TIMEOUT_MS },
+    driverOptions: {
+      connectionString: options.url,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      application_name: "llm-gateway",
+    },
+  });
+  try {
+    const connection: PostgreSqlConnection = orm.em.getConnection();
+    const pool: PgPool = await connection.getNativeClient();
+    const slots = createSlots(Math.max(1, Math.floor(options.poolSize / 2)));
+    return {
+      kind: "postgres",
+      orm,
+      query: queryOf(pool),
+      snapshot: (work) => slots.run(() => inTransaction(pool, SNAPSHOT_PREPARATION, work)),
+      exclusively: (work) => inTransaction(pool, MIGRATION_PREPARATION, work),
+      close: () => orm.close(true),
+    };
+  } catch (error) {
+    await orm.close(true);
+    throw error;
+  }
+}
+
+interface Preparation {
+  readonly statements: readonly string[];
+  readonly timeoutMs: number;
+}
+
+const SNAPSHOT_PREPARATION: Preparation = {
+  statements: [
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    `SET LOCAL statement_timeout = ${SNAPSHOT_STATEMENT_TIMEOUT_MS}`,
+  ],
+  timeoutMs: QUERY_TIMEOUT_MS,
+};
+
+const MIGRATION_PREPARATION: Preparation = {
+  statements: [`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK})`],
+  timeoutMs: MIGRATION_LOCK_TIMEOUT_MS,
+};
+
+async function inTransaction<T>(
+  pool: PgPool,
+  preparation: Preparation,
+  work: (query: SqlQuery) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  const query = queryOf(client, preparation.timeoutMs);
+  let broken = false;
+  try {
+    await query("BEGIN");
+    for (const statement of preparation.statements) await query(statement);
+    const result = await work(query);
+    await query("COMMIT");
+    return result;
+  } catch (error) {
+    await query("ROLLBACK").catch(() => {
+      broken = true;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+function queryOf(target: PgQueryable, timeoutMs = QUERY_TIMEOUT_MS): SqlQuery {
+  return async (text: string, values: readonly SqlValue[] = []) => {
+    const result = await target.query({ text, values: [...values], query_timeout: timeoutMs });
+    return result.rows;
+  };
+}
+
+/** Lets `count` run at once and the rest wait in order. */
+function createSlots(count: number) {
+  const waiting: (() => void)[] = [];
+  let free = count;
+
+  async function take(): Promise<void> {
+    if (free > 0) {
+      free--;
+      return;
+    }
+    if (waiting.length >= MAX_WAITING_SNAPSHOTS)
+      throw new GatewayError("OVERLOADED", "too many reports are running");
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  }
+
+  return {
+    async run<T>(work: () => Promise<T>): Promise<T> {
+      await take();
+      try {
+        return await work();
+      } finally {
+        const next = waiting.shift();
+        if (next) next();
+        else free++;
+      }
+    },
+  };
+}

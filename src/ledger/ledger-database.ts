@@ -1,0 +1,18 @@
+/** What a statement may be given as a parameter: text, numbers, flags, lists of texts. */
+export type SqlValue = string | number | boolean | null | readonly string[];
+
+/** A row as the driver returns it; what the two drivers disagree about (int8, NUMERIC, times) is cast in the text. */
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/** Runs one statement with bound parameters (`$1`, …). */
+export type SqlQuery = (text: string, values?: readonly SqlValue[]) => Promise<readonly SqlRow[]>;
+
+/** What the ledger needs of a database; `Database` of `db/` is one. */
+export interface LedgerDatabase {
+  /** `pglite` runs one statement after the other. */
+  readonly kind: "pglite" | "postgres";
+  /** One statement, which is its own transaction. */
+  readonly query: SqlQuery;
+  /** Reads that see one state, may not take for ever, and leave connections for the writer. */
+  snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
+}

@@ -1,0 +1,49 @@
+import { AMOUNT_COLUMNS, ATTEMPT_AMOUNTS, COUNTED_REQUEST } from "./amounts.ts";
+import { COST_RECORD_COLUMNS, type Column, PRICE_COLUMNS, REQUEST_LOG_COLUMNS } from "./table-columns.ts";
+
+/** How `pg_stat_activity` shows a ledger write; `as-of.ts` waits for those that are under way. */
+export const WRITE_MARKER = "/* llm-gateway ledger write */";
+
+const KEY = ["hour", "api_key_id", "provider", "model"];
+
+/**
+ * Writes a batch in one statement, which is one transaction and one round trip. Parameters: attempts, requests and
+ * prices, each as the text of a JSON array of rows. What is there already is left alone, and the hourly sums grow
+ * only by the rows that were really inserted. Sums are taken in the order of their key, so that two writers that
+ * need the same ones wait for each other instead of deadlocking.
+ *
+ * JSON text rather than one array parameter per column: 2-3 µs of Node's CPU a row instead of 9 (200-row batches),
+ * and the database's 34 µs instead of 24 run on another core.
+ */
+export const WRITE_STATEMENT = `${WRITE_MARKER}
+WITH new_record AS (
+  ${insertOf("cost_record", COST_RECORD_COLUMNS, "$1")}
+  ON CONFLICT (record_id) DO NOTHING
+  RETURNING *
+), new_request AS (
+  ${insertOf("request_log", REQUEST_LOG_COLUMNS, "$2")}
+  ON CONFLICT (request_log_id) DO NOTHING
+  RETURNING *
+), new_price AS (
+  ${insertOf("price", PRICE_COLUMNS, "$3")}
+  ON CONFLICT (price_id) DO NOTHING
+), amount AS (
+  SELECT date_trunc('hour', occurred_at, 'UTC') AS hour, api_key_id, provider, model,
+    0 AS requests, ${ATTEMPT_AMOUNTS.map((amount) => `${amount.ofRecord} AS ${amount.column}`).join(", ")}
+  FROM new_record
+  UNION ALL
+  SELECT date_trunc('hour', occurred_at, 'UTC'), api_key_id, coalesce(provider, ''), coalesce(model, ''),
+    1, ${ATTEMPT_AMOUNTS.map(() => "0").join(", ")}
+  FROM new_request WHERE ${COUNTED_REQUEST}
+)
+INSERT INTO cost_rollup_hourly (${[...KEY, ...AMOUNT_COLUMNS].join(", ")})
+SELECT ${[...KEY, ...AMOUNT_COLUMNS.map((column) => `sum(${column})`)].join(", ")}
+FROM amount GROUP BY ${KEY.join(", ")} ORDER BY ${KEY.join(", ")}
+ON CONFLICT (${KEY.join(", ")}) DO UPDATE SET
+  ${AMOUNT_COLUMNS.map((column) => `${column} = cost_rollup_hourly.${column} + excluded.${column}`).join(", ")}`;
+
+function insertOf(table: string, columns: readonly Column[], parameter: string): string {
+  const names = columns.map((column) => column.name).join(", ");
+  const types = columns.map((column) => `${column.name} ${column.type}`).join(", ");
+  return `INSERT INTO ${table} (${names}) SELECT ${names} FROM json_to_recordset(${parameter}::json) AS input (${types})`;
+}

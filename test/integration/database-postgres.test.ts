@@ -1,0 +1,134 @@
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Database } from "../../src/db/database.ts";
+import { openDatabase } from "../../src/db/open-database.ts";
+import { createCostReader } from "../../src/ledger/cost-reader.ts";
+import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
+import { WRITE_MARKER } from "../../src/ledger/write-statement.ts";
+import { costQuery } from "../suites/ledger-suite.ts";
+import { allEntities } from "../support/databases.ts";
+import { expectedReport, flatten } from "../support/expected-costs.ts";
+import { randomTraffic, sampleIntent, sampleOutcome, sampleRequest } from "../support/ledger-samples.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+
+let postgres: TestPostgres;
+const opened: Database[] = [];
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterEach(async () => {
+  for (const database of opened.splice(0)) await database.close();
+});
+afterAll(() => postgres.close());
+
+/** Waits until a statement with this text is being executed. */
+async function untilRunning(database: Database, text: string): Promise<void> {
+  const running = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND strpos(query, $1) > 0";
+  await expect.poll(() => database.query(running, [text])).toHaveLength(1);
+}
+
+async function open(url: string): Promise<Database> {
+  const database = await openDatabase({ url, entities: allEntities });
+  opened.push(database);
+  return database;
+}
+
+test("several replicas may open an empty database at once", async () => {
+  const url = await postgres.createDatabase();
+  const databases = await Promise.all([open(url), open(url), open(url), open(url)]);
+  for (const database of databases) await database.ping();
+  const [applied] = await (databases[0] as Database).query(
+    "SELECT count(*)::int AS count FROM mikro_orm_migrations",
+  );
+  expect(applied?.count).toBe(2);
+});
+
+test("an older version refuses a database that a newer one migrated", async () => {
+  const url = await postgres.createDatabase();
+  const database = await open(url);
+  await database.query("INSERT INTO mikro_orm_migrations (name) VALUES ('Migration9999Future')");
+  await expect(open(url)).rejects.toThrow(/newer version of llm-gateway .*Migration9999Future/);
+});
+
+test("a server that does not answer is an error of the opening, not a hang", async () => {
+  await expect(open("postgres://gateway:gateway@127.0.0.1:1/nothing")).rejects.toThrow();
+});
+
+test("two processes that write the same hours at once lose nothing and do not deadlock", async () => {
+  const url = await postgres.createDatabase();
+  const databases = await Promise.all([open(url), open(url)]);
+  const errors: unknown[] = [];
+  const ledgers = databases.map((database) =>
+    createDatabaseLedger(database, { maxBatchRows: 20, onWriteError: (error) => errors.push(error) }),
+  );
+  const start = new Date("2026-03-03T03:00:00Z");
+  const traffic = [1, 2].map((seed) => randomTraffic({ seed, requests: 500, start, spanMs: 2 * 3_600_000 }));
+  await Promise.all(
+    ledgers.flatMap((ledger, index) => [
+      // Each also replays the other's attempts.
+      ...traffic.flatMap(({ outcomes }) => outcomes.map(ledger.settle)),
+      ...(traffic[index]?.requests.map(ledger.finish) ?? []),
+    ]),
+  );
+  const all = {
+    outcomes: traffic.flatMap((part) => part.outcomes),
+    requests: traffic.flatMap((part) => part.requests),
+  };
+  const query = costQuery({ groupBy: ["hour", "provider"] });
+  const [database] = databases;
+  const report = await createCostReader(database as Database).query(query);
+  expect(flatten(report)).toEqual(expectedReport(all, query));
+  expect(errors).toEqual([]);
+});
+
+test("a report waits for writes that began before its instant, and so can be repeated", async () => {
+  const database = await open(await postgres.createDatabase());
+  const reader = createCostReader(database);
+  await createDatabaseLedger(database).settle(sampleOutcome());
+
+  let written = false;
+  const slowWrite = database.query(`${WRITE_MARKER} SELECT pg_sleep(0.6)`).then(() => {
+    written = true;
+  });
+  await untilRunning(database, "pg_sleep(0.6)");
+  const report = await reader.query(costQuery());
+  expect(written).toBe(true);
+  await slowWrite;
+  expect(flatten(await reader.query(costQuery({ asOf: report.asOf })))).toEqual(flatten(report));
+});
+
+test("a report does not wait long for a write that hangs: it stands for the instant before it", async () => {
+  const database = await open(await postgres.createDatabase());
+  await createDatabaseLedger(database).settle(sampleOutcome());
+  const slowWrite = database.query(`${WRITE_MARKER} SELECT clock_timestamp() AS t, pg_sleep(1.6)`);
+  await untilRunning(database, "pg_sleep(1.6)");
+  const askedAt = Date.now();
+  const report = await createCostReader(database).query(costQuery());
+  expect(report.asOf.getTime()).toBeLessThanOrEqual(askedAt);
+  expect(report.totals.attempts).toBe(1n);
+  await slowWrite;
+});
+
+test("while the server is away nothing accepted is lost, and the ledger recovers by itself", async () => {
+  const database = await open(await postgres.createDatabase());
+  const ledger = createDatabaseLedger(database, { retryDelayMs: { first: 10, max: 100 } });
+  const reader = createCostReader(database);
+  const open1 = sampleOutcome();
+  await ledger.open(open1.intent);
+  await ledger.settle(sampleOutcome());
+
+  await postgres.stop();
+  const accepted = Promise.all([ledger.settle(open1), ledger.finish(sampleRequest())]);
+  try {
+    await expect.poll(() => ledger.ready).toBe(false);
+    await expect(ledger.open(sampleIntent())).rejects.toMatchObject({ reason: "LEDGER_UNAVAILABLE" });
+    await expect(reader.query(costQuery())).rejects.toMatchObject({ reason: "LEDGER_UNAVAILABLE" });
+    expect(ledger.depth).toBe(2);
+    expect(ledger.oldestAgeMs).toBeGreaterThan(0);
+  } finally {
+    await postgres.start();
+  }
+  await accepted;
+  expect(ledger.ready).toBe(true);
+  expect((await reader.query(costQuery())).totals).toMatchObject({ attempts: 2n, requests: 1n });
+}, 30_000);

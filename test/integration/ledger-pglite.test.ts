@@ -1,0 +1,6 @@
+import { describeLedger } from "../suites/ledger-suite.ts";
+import { createPgliteSource } from "../support/databases.ts";
+
+const source = createPgliteSource();
+
+describeLedger("the embedded database", () => source);

@@ -1,0 +1,16 @@
+import { afterAll, beforeAll } from "vitest";
+import { openDatabase } from "../../src/db/open-database.ts";
+import { describeLedger } from "../suites/ledger-suite.ts";
+import { allEntities } from "../support/databases.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+
+let postgres: TestPostgres;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(() => postgres.close());
+
+describeLedger("PostgreSQL", () => ({
+  open: async () => openDatabase({ url: await postgres.createDatabase(), entities: allEntities }),
+}));

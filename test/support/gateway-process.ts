@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** The administrator key of gateways started by tests. */
+export const ADMIN_KEY = "test-admin-key-0123456789abcdef-0123456789";
+
+export interface GatewayProcess {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  readonly dataDir: string;
+  /** Everything that it wrote so far. */
+  output(): string;
+  signal(name: NodeJS.Signals): void;
+  /** Exit code, or the signal that ended it. */
+  readonly exited: Promise<number | string>;
+  /** SIGTERM, wait, remove the data directory if it was made here. */
+  stop(): Promise<number | string>;
+}
+
+export interface GatewayProcessOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Kept after the process if given. */
+  readonly dataDir?: string;
+}
+
+const START_TIMEOUT_MS = 40_000;
+const ENTRY = join(import.meta.dirname, "../../src/main.ts");
+
+/** Starts the gateway as users do, on a free port, and waits until it says where it listens. */
+export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "llm-gateway-"));
+  const child = spawn(process.execPath, [ENTRY], {
+    env: {
+      PATH: process.env["PATH"],
+      HOST: "127.0.0.1",
+      PORT: "0",
+      DATA_DIR: dataDir,
+      ADMIN_KEY,
+      ...options.env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const collect = (chunk: Buffer) => {
+    output += chunk.toString("utf8");
+  };
+  child.stdout.on("data", collect);
+  child.stderr.on("data", collect);
+  const exited = new Promise<number | string>((resolve) => {
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? "unknown"));
+  });
+  const port = await listeningPort(child, exited, () => output);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    pid: child.pid ?? 0,
+    dataDir,
+    output: () => output,
+    signal: (name) => void child.kill(name),
+    exited,
+    async stop() {
+      child.kill("SIGTERM");
+      const code = await exited;
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
+      return code;
+    },
+  };
+}
+
+function listeningPort(
+  child: ChildProcess,
+  exited: Promise<number | string>,
+  output: () => string,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`the gateway did not start in ${START_TIMEOUT_MS} ms:\n${output()}`));
+    }, START_TIMEOUT_MS);
+    const look = () => {
+      const match = /listening on https?:\/\/[^:\s]+:(\d+)/.exec(output());
+      if (!match) return;
+      clearTimeout(timer);
+      child.stdout?.off("data", look);
+      resolve(Number(match[1]));
+    };
+    child.stdout?.on("data", look);
+    exited.then((code) => {
+      clearTimeout(timer);
+      reject(new Error(`the gateway exited with ${code}:\n${output()}`));
+    });
+  });
+}
