@@ -12,8 +12,10 @@ import {
   billingStateToJSON,
 } from "../gen/ts-proto/llmgateway/v1/usage.ts";
 
-/** The simulator of the first provider is told to refuse, so that the next one answers. */
-const PROMPT = 'Why is the sky blue? [[sim:openai {"status":503}]]';
+/** The simulator is told to refuse as the first provider and what to answer as the second. */
+const PROMPT =
+  'Why is the sky blue? [[sim:openai {"status":503}]] ' +
+  '[[sim:deepseek {"text":"Because air scatters blue light more than red."}]]';
 const MODEL = "openai/gpt-5-mini";
 const FALLBACK_MODEL = "deepseek/deepseek-flash";
 const DEADLINE_MS = 20_000;

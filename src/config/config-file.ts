@@ -44,7 +44,11 @@ export function readConfigFile(path: string, issues: string[]): ConfigFile {
   }
   const result = configFile.safeParse(content ?? {});
   if (result.success) return result.data;
-  for (const issue of result.error.issues)
-    issues.push(`CONFIG_FILE: ${issue.path.join(".")}: ${issue.message}`);
+  for (const issue of result.error.issues) {
+    // The rule that a key broke stands below the issue; the issue of the whole file has no path.
+    const message =
+      issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+    issues.push(["CONFIG_FILE", issue.path.join("."), message].filter((part) => part !== "").join(": "));
+  }
   return {};
 }

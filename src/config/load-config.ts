@@ -142,7 +142,8 @@ function readRouting(file: ConfigFile, providerNames: readonly string[], issues:
 function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
-    for (const nested of Object.values(value)) deepFreeze(nested);
+    // A Map cannot be frozen; what it holds can.
+    for (const nested of value instanceof Map ? value.values() : Object.values(value)) deepFreeze(nested);
   }
   return value;
 }

@@ -48,9 +48,11 @@ export function readProviders(environment: EnvironmentReader, file: ConfigFile):
     });
   }
   for (const [name, entry] of Object.entries(file.providers ?? {})) {
+    const issuesBefore = environment.issues.length;
     const apiKey = environment.secret(entry.api_key_env);
     if (apiKey === undefined) {
-      environment.issues.push(`CONFIG_FILE: providers.${name}: ${entry.api_key_env} is not set`);
+      if (environment.issues.length === issuesBefore)
+        environment.issues.push(`CONFIG_FILE: providers.${name}: ${entry.api_key_env} is not set`);
       continue;
     }
     providers.set(name, {

@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { type Candidate, candidateName } from "../core/model-name.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import { BoundedMap } from "../resilience/bounded-map.ts";
 import {
@@ -8,7 +9,6 @@ import {
   DEFAULT_CIRCUIT_BREAKER,
 } from "../resilience/circuit-breaker.ts";
 import { createLatencyTracker, type LatencyTracker } from "../resilience/latency-tracker.ts";
-import { type Candidate, candidateName } from "../core/model-name.ts";
 
 /** What is known of one candidate's recent behaviour. */
 export interface CandidateHealth {

@@ -2,8 +2,9 @@ import { GatewayError } from "../core/errors.ts";
 import { type AttemptReport, type CompletionCall, CompletionError } from "../core/gateway.ts";
 import type { Admission, RateLimiter } from "../core/keys.ts";
 import type { AttemptOutcome, RequestLogEntry } from "../core/ledger.ts";
-import { estimateTokensIn } from "../pricing/token-estimator.ts";
 import type { Candidate } from "../core/model-name.ts";
+import { estimateTokensIn } from "../pricing/token-estimator.ts";
+import { beforeAbort } from "../resilience/before-abort.ts";
 import type { Router } from "../routing/router.ts";
 import { toAttemptReport } from "./attempt-report.ts";
 import { createRequestScope, type RequestScope } from "./request-scope.ts";
@@ -120,11 +121,12 @@ async function tryChain<A extends Answered>(
     await settledWithin(finish(error), MAX_LEDGER_WAIT_ON_ERROR_MS);
     throw toCompletionError(error, outcomes);
   }
-  if (!(await durableBefore(finish(undefined), scope.signal))) {
-    throw toCompletionError(
-      scope.endedBy() ?? new GatewayError("LEDGER_UNAVAILABLE", "the outcome is not on record yet"),
-      outcomes,
-    );
+  try {
+    if (!(await durableBefore(finish(undefined), scope.signal))) {
+      throw scope.endedBy() ?? new GatewayError("LEDGER_UNAVAILABLE", "the outcome is not on record yet");
+    }
+  } catch (thrown) {
+    throw toCompletionError(GatewayError.from(thrown), outcomes);
   }
   return { ...end, attempts: outcomes.map(toAttemptReport) };
 }
@@ -161,18 +163,13 @@ function requestStatus(error: GatewayError | undefined): RequestLogEntry["status
   return error.reason === "CANCELLED" ? "cancelled" : "error";
 }
 
-/** False when the signal aborts first; a failed write throws LEDGER_UNAVAILABLE. */
+/** False when the signal aborts first. @throws GatewayError LEDGER_UNAVAILABLE when a write fails. */
 async function durableBefore(writes: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
   if (signal.aborted) return settledWithin(writes, MAX_LEDGER_WAIT_ON_ERROR_MS);
-  let onAbort = () => {};
-  const aborted = new Promise<boolean>((resolve) => {
-    onAbort = () => resolve(false);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
   try {
-    return await Promise.race([writes.then(() => true), aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+    return await beforeAbort(writes, signal);
+  } catch (cause) {
+    throw new GatewayError("LEDGER_UNAVAILABLE", "the outcome could not be put on record", { cause });
   }
 }
 

@@ -6,7 +6,7 @@ export interface RequestScope {
   /** Aborted at the deadline or when the caller goes away; its reason is a ProviderError that says which. */
   readonly signal: AbortSignal;
   remainingMs(): number;
-  /** The error to end with, once the signal is aborted. */
+  /** The error to end with, once the deadline has passed or the caller is gone. */
   endedBy(): ProviderError | undefined;
   /** Stops the timer. Call it when the request is over. */
   dispose(): void;
@@ -33,6 +33,8 @@ export function createRequestScope(options: {
     signal: controller.signal,
     remainingMs,
     endedBy() {
+      // In a busy process the timer may be late; what is overdue must not be sent on.
+      if (!controller.signal.aborted && remainingMs() <= 0) onDeadline();
       const reason: unknown = controller.signal.reason;
       return reason instanceof ProviderError ? reason : undefined;
     },

@@ -2,12 +2,13 @@ import type { Clock } from "../core/clock.ts";
 import type { CompletionCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
+import type { Candidate } from "../core/model-name.ts";
 import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { UsageReport } from "../core/usage.ts";
-import type { Candidate } from "../core/model-name.ts";
-import { settleAttempt } from "./settle-attempt.ts";
+import { beforeAbort } from "../resilience/before-abort.ts";
+import { type AttemptResult, settleAttempt } from "./settle-attempt.ts";
 
 /** What a provider's answer and a stream's end have in common. */
 export interface Answered {
@@ -47,7 +48,8 @@ export interface AttemptOptions<A extends Answered> {
 
 /**
  * One call to one provider: intent on the ledger, call, outcome on the ledger.
- * @throws GatewayError LEDGER_UNAVAILABLE before the provider was called; a provider's failure is returned.
+ * @throws GatewayError LEDGER_UNAVAILABLE, or the reason of the signal, before the provider was called; a provider's
+ * failure is returned.
  */
 export async function runAttempt<A extends Answered>(
   dependencies: { readonly ledger: Ledger; readonly prices: PriceBook; readonly clock: Clock },
@@ -56,7 +58,14 @@ export async function runAttempt<A extends Answered>(
   const { ledger, prices, clock } = dependencies;
   const { call, candidate, provider, ordinal, streamed } = options;
   const intent = createIntent(options, prices, clock.now());
-  await ledger.open(intent);
+  const opened = ledger.open(intent);
+  await beforeAbort(opened, options.signal);
+  if (options.signal.aborted) {
+    const ended = toProviderError(options.signal.reason);
+    // Nobody waits for it: it costs nothing, and an intent that was refused after all needs no outcome.
+    settleUncalled(ledger, { intent, opened, ended }).catch(() => {});
+    throw ended;
+  }
   const telemetry = call.telemetry.attemptStarted({
     attemptId: intent.attemptId,
     ...candidate,
@@ -70,13 +79,13 @@ export async function runAttempt<A extends Answered>(
     timeToFirstTokenMs = clock.monotonicMs() - startedAtMs;
     telemetry.firstToken(timeToFirstTokenMs);
   };
-  const settle = (result: Parameters<typeof settleAttempt>[0]["result"]) => {
+  const settle = (result: AttemptResult) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
     const outcome = settleAttempt({ intent, result, latencyMs, timeToFirstTokenMs });
-    telemetry.finished(outcome);
     const durable = ledger.settle(outcome);
     // It is awaited before the answer; until then a rejection must not count as unhandled.
     durable.catch(() => {});
+    telemetry.finished(outcome);
     return { outcome, durable };
   };
 
@@ -87,13 +96,31 @@ export async function runAttempt<A extends Answered>(
     signal: options.signal,
     traceHeaders: telemetry.traceHeaders,
   };
+  let invoked: Awaited<ReturnType<Invoke<A>>>;
   try {
-    const { answer, received } = await options.invoke(provider, providerCall, onFirstToken);
-    return { kind: "answered", answer, ...settle({ kind: "answered", ...answer, received }) };
+    invoked = await options.invoke(provider, providerCall, onFirstToken);
   } catch (thrown) {
     const error = toProviderError(thrown);
     return { kind: "failed", error, ...settle({ kind: "failed", error }) };
   }
+  const { answer, received } = invoked;
+  return { kind: "answered", answer, ...settle({ kind: "answered", ...answer, received }) };
+}
+
+/** The request ended before its intent was on the ledger: nothing is sent, and that is what gets settled. */
+async function settleUncalled(
+  ledger: Ledger,
+  attempt: {
+    readonly intent: AttemptIntent;
+    readonly opened: Promise<void>;
+    readonly ended: ProviderError;
+  },
+): Promise<void> {
+  const { intent, opened, ended } = attempt;
+  await opened;
+  const error = new ProviderError(ended.reason, ended.message, { billing: "not_billed" });
+  const result: AttemptResult = { kind: "failed", error };
+  await ledger.settle(settleAttempt({ intent, result, latencyMs: 0, timeToFirstTokenMs: undefined }));
 }
 
 function createIntent<A extends Answered>(

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { CompletionCall } from "../core/gateway.ts";
 import type { Ledger } from "../core/ledger.ts";
+import type { Candidate } from "../core/model-name.ts";
 import type { PriceBook } from "../core/price.ts";
 import type { Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
@@ -9,7 +10,6 @@ import { type BackoffOptions, backoffDelayMs } from "../resilience/backoff.ts";
 import type { BreakerPermit } from "../resilience/circuit-breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
 import { sleep } from "../resilience/sleep.ts";
-import type { Candidate } from "../core/model-name.ts";
 import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
 import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
 import type { RequestScope } from "./request-scope.ts";
@@ -71,7 +71,7 @@ export async function runChain<A extends Answered>(
     });
     if (end.kind === "answered") return end;
     // A refusal by the breaker says less than what an earlier candidate really answered.
-    if (end.error.billing === "maybe_billed" || !lastError || !isSkip(end.error)) lastError = end.error;
+    if (!lastError || !isSkip(end.error)) lastError = end.error;
     if (end.kind === "final") break;
     if (following && following.provider !== candidate.provider) {
       call.telemetry.fellBack({
@@ -106,17 +106,21 @@ async function tryCandidate<A extends Answered>(
   if (medianMs !== undefined && medianMs > scope.remainingMs())
     return { kind: "next", error: tooSlow(candidate) };
 
+  let failure: ProviderError | undefined;
   for (let attempt = 1; ; attempt += 1) {
     const ended = scope.endedBy();
     if (ended) return { kind: "final", error: ended };
     const permit = health.breaker.tryAcquire();
-    if (!permit) return { kind: "next", error: circuitOpen(candidate) };
+    if (!permit) return { kind: "next", error: failure ?? circuitOpen(candidate) };
     if (attempt === 1) dependencies.retryBudget.earn();
 
     const end = await attemptWithPermit(dependencies, options, turn, { permit, health });
     if (end.kind === "answered") return { kind: "answered", answer: end.answer, candidate };
     const { error } = end;
+    failure = error;
     if (options.delivered() || scope.signal.aborted || !error.fallsBack) return { kind: "final", error };
+    // This failure may have been the one that opened the breaker: a retry would wait for nothing.
+    if (health.breaker.state === "open") return { kind: "next", error };
     const delayMs = retryDelayMs(dependencies, { error, attempt, turn, scope });
     if (delayMs === undefined) return { kind: "next", error };
     options.call.telemetry.retryScheduled({ ...candidate, delayMs, reason: error.reason });
@@ -132,10 +136,10 @@ async function attemptWithPermit<A extends Answered>(
 ): Promise<AttemptEnd<A>> {
   const { call, scope, streamed } = options;
   const { permit, health } = guard;
-  const configured = dependencies.providers.get(turn.candidate.provider);
-  if (!configured) throw new GatewayError("INTERNAL", `no provider named ${turn.candidate.provider}`);
   let end: AttemptEnd<A>;
   try {
+    const configured = dependencies.providers.get(turn.candidate.provider);
+    if (!configured) throw new GatewayError("INTERNAL", `no provider named ${turn.candidate.provider}`);
     end = await runAttempt(dependencies, {
       call,
       candidate: turn.candidate,
@@ -159,7 +163,7 @@ async function attemptWithPermit<A extends Answered>(
   options.onAttempt(end);
   if (end.kind === "answered") {
     permit.succeeded();
-    health.answerLatency.add(end.outcome.latencyMs);
+    if (!streamed) health.answerLatency.add(end.outcome.latencyMs);
     if (end.outcome.timeToFirstTokenMs !== undefined)
       health.firstTokenLatency.add(end.outcome.timeToFirstTokenMs);
   } else if (end.error.countsForBreaker) permit.failed();

@@ -35,6 +35,7 @@ export function settleAttempt(options: {
 }): AttemptOutcome {
   const { intent, result, latencyMs, timeToFirstTokenMs } = options;
   const counted = count(intent, result);
+  const { flags, ...priced } = price(intent, counted);
   const failure = result.kind === "failed" ? result.error : undefined;
   return {
     intent,
@@ -42,8 +43,8 @@ export function settleAttempt(options: {
     errorReason: failure?.reason,
     usage: counted.usage,
     usageSource: counted.usageSource,
-    ...price(intent, counted),
-    flags: counted.flags,
+    ...priced,
+    flags,
     latencyMs: Math.round(latencyMs),
     timeToFirstTokenMs: timeToFirstTokenMs === undefined ? undefined : Math.round(timeToFirstTokenMs),
     providerRequestId: failure ? failure.providerRequestId : answered(result)?.providerRequestId,
@@ -75,20 +76,30 @@ function count(intent: AttemptIntent, result: AttemptResult): Counted {
   return { usage: estimate, usageSource: "estimated", outcomeUnknown: sawNothing, flags };
 }
 
-function price(
-  intent: AttemptIntent,
-  { usage, outcomeUnknown }: Counted,
-): { billingState: BillingState; costPicoUsd: PicoUsd | undefined; unitPrices: UnitPrices | undefined } {
-  if (!usage) return { billingState: "not_billed", costPicoUsd: 0n, unitPrices: undefined };
+interface Priced {
+  readonly billingState: BillingState;
+  readonly costPicoUsd: PicoUsd | undefined;
+  readonly unitPrices: UnitPrices | undefined;
+  readonly flags: readonly string[];
+}
+
+function price(intent: AttemptIntent, { usage, outcomeUnknown, flags }: Counted): Priced {
+  if (!usage) return { billingState: "not_billed", costPicoUsd: 0n, unitPrices: undefined, flags };
+  const unpriced: Priced = {
+    billingState: outcomeUnknown ? "unknown" : "unpriced",
+    costPicoUsd: undefined,
+    unitPrices: undefined,
+    flags,
+  };
   if (!intent.price) {
-    const free = usage.tokensIn === 0 && usage.tokensOut === 0;
-    const state = free ? "settled" : "unpriced";
-    return {
-      billingState: outcomeUnknown ? "unknown" : state,
-      costPicoUsd: free ? 0n : undefined,
-      unitPrices: undefined,
-    };
+    const free = !outcomeUnknown && usage.tokensIn === 0 && usage.tokensOut === 0;
+    return free ? { ...unpriced, billingState: "settled", costPicoUsd: 0n } : unpriced;
   }
-  const { costPicoUsd, unitPrices } = priceAttempt(usage, intent.price);
-  return { billingState: outcomeUnknown ? "unknown" : "settled", costPicoUsd, unitPrices };
+  try {
+    const cost = priceAttempt(usage, intent.price);
+    return { billingState: outcomeUnknown ? "unknown" : "settled", ...cost, flags };
+  } catch {
+    // A price that cannot be applied is a defect, but the tokens are known, and the record must not be lost with them.
+    return { ...unpriced, flags: [...flags, "PRICING_FAILED"] };
+  }
 }

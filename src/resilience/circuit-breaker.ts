@@ -32,8 +32,9 @@ export interface BreakerPermit {
 }
 
 /**
- * Open: no calls. After `openMs` one probe at a time is let through (half-open) while all others are refused at
- * once: a probe of an LLM may take half a minute, which nobody should have to wait for.
+ * Open: no calls. After `openMs` one probe is let through (half-open) while all others are refused at once: a probe
+ * of an LLM may take half a minute, which nobody should have to wait for. A probe that has no outcome after another
+ * `openMs` (a long stream may run for many minutes) no longer holds back the next one.
  */
 export interface CircuitBreaker {
   readonly state: BreakerState;
@@ -53,12 +54,13 @@ export function createCircuitBreaker(
   let failures = 0;
   let openMs = options.openMs;
   let openedAtMs = 0;
-  let probing = false;
+  let probe: { readonly startedAtMs: number } | undefined;
   // Permits given out before the state last changed no longer move it.
   let generation = 0;
 
   const setState = (next: BreakerState) => {
     generation += 1;
+    probe = undefined;
     state = next;
     onStateChange(next);
   };
@@ -107,20 +109,23 @@ export function createCircuitBreaker(
     };
   };
 
+  const isProbing = () => probe !== undefined && clock.monotonicMs() - probe.startedAtMs < openMs;
+
   const probePermit = (): BreakerPermit => {
-    probing = true;
+    const given = generation;
+    const own = { startedAtMs: clock.monotonicMs() };
+    probe = own;
     return {
       succeeded: () => {
-        probing = false;
-        close();
+        if (given === generation) close();
       },
       failed: () => {
-        probing = false;
+        if (given !== generation) return;
         openMs = Math.min(options.maxOpenMs, openMs * 2);
         open();
       },
       neutral: () => {
-        probing = false;
+        if (probe === own) probe = undefined;
       },
     };
   };
@@ -135,7 +140,7 @@ export function createCircuitBreaker(
         if (clock.monotonicMs() - openedAtMs < openMs) return undefined;
         setState("half_open");
       }
-      return probing ? undefined : probePermit();
+      return isProbing() ? undefined : probePermit();
     },
   };
 }

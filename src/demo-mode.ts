@@ -1,0 +1,26 @@
+import { type Simulator, startSimulator } from "../simulator/simulator.ts";
+import type { Config, ProviderConfig } from "./config/config.ts";
+
+const DEMO_PROVIDERS = ["openai", "deepseek", "huggingface"] as const;
+const DEMO_TIMEOUT_MS = 30_000;
+
+/** The simulator, and a configuration in which it stands for all providers. */
+export interface DemoMode {
+  readonly simulator: Simulator;
+  readonly config: Config;
+}
+
+export async function startDemoMode(config: Config): Promise<DemoMode> {
+  const simulator = await startSimulator({});
+  const providers = DEMO_PROVIDERS.map(
+    (name): ProviderConfig => ({
+      name,
+      profile: name,
+      baseUrl: simulator.baseUrl(name),
+      apiKey: "demo-key-of-the-simulator",
+      headers: {},
+      timeoutMs: DEMO_TIMEOUT_MS,
+    }),
+  );
+  return { simulator, config: { ...config, providers } };
+}

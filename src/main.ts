@@ -1,0 +1,62 @@
+import { parseArgs } from "node:util";
+import { type App, startApp } from "./app.ts";
+import { loadConfig } from "./config/load-config.ts";
+import { runDemo } from "./demo.ts";
+import { type DemoMode, startDemoMode } from "./demo-mode.ts";
+
+const USAGE = `usage: node src/main.ts [--demo]
+  --demo   makes the demo's completion and exits; the configuration comes from the environment (see README.md)`;
+
+const DEMO_BANNER = `
+*** DEMO MODE: no provider key is configured (OPENAI_API_KEY, DEEPSEEK_API_KEY, HUGGINGFACE_API_KEY).
+*** The bundled simulator answers instead of real providers; nothing that it says is worth anything.
+`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { demo: { type: "boolean" }, help: { type: "boolean" } } });
+  if (values.help) return print(USAGE);
+  const configured = loadConfig();
+  const demoMode = configured.demo || values.demo ? await startDemoMode(configured) : undefined;
+  const app = await startApp(demoMode?.config ?? configured);
+  const stop = stopOnce(app, demoMode);
+  print(`llm-gateway listening on ${app.url}`);
+  if (demoMode) await demonstrate(app);
+  if (values.demo) await stop();
+  else stopOnSignals(stop);
+}
+
+async function demonstrate(app: App): Promise<void> {
+  print(DEMO_BANNER);
+  const apiKey = await app.createKey({ displayName: "demo", roles: ["invoke", "read_costs"] });
+  await runDemo({ host: app.host, port: app.port, apiKey, print });
+}
+
+function stopOnce(app: App, demoMode: DemoMode | undefined): () => Promise<void> {
+  return async () => {
+    await app.shutdown();
+    await demoMode?.simulator.close();
+  };
+}
+
+/** The first signal drains; a second one ends the process at once. */
+function stopOnSignals(stop: () => Promise<void>): void {
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(signal === "SIGINT" ? 130 : 143);
+    stopping = true;
+    stop().then(() => process.exit(0), fail);
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function fail(error: unknown): void {
+  process.stderr.write(`llm-gateway: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}
+
+main().catch(fail);

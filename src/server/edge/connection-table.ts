@@ -1,0 +1,50 @@
+import type { Socket } from "node:net";
+
+/** The open TCP connections of a listener, and the deadlines of those that have not shown a real client yet. */
+export interface ConnectionTable {
+  readonly size: number;
+  /** Counts an accepted connection until it closes. */
+  opened(socket: Socket): void;
+  /** Destroys the socket unless `established` is called for it in time. */
+  startDeadline(socket: Socket, timeoutMs: number): void;
+  established(socket: Socket): void;
+  /** Destroys those that have not shown a real client. */
+  destroyPending(): void;
+  destroyAll(): void;
+}
+
+export function createConnectionTable(): ConnectionTable {
+  const open = new Set<Socket>();
+  const deadlines = new Map<Socket, NodeJS.Timeout>();
+
+  function established(socket: Socket): void {
+    const deadline = deadlines.get(socket);
+    if (deadline === undefined) return;
+    clearTimeout(deadline);
+    deadlines.delete(socket);
+  }
+
+  return {
+    get size() {
+      return open.size;
+    },
+    opened(socket) {
+      open.add(socket);
+      socket.once("close", () => open.delete(socket));
+    },
+    startDeadline(socket, timeoutMs) {
+      deadlines.set(
+        socket,
+        setTimeout(() => socket.destroy(), timeoutMs),
+      );
+      socket.once("close", () => established(socket));
+    },
+    established,
+    destroyPending() {
+      for (const socket of deadlines.keys()) socket.destroy();
+    },
+    destroyAll() {
+      for (const socket of open) socket.destroy();
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import type { Refusal } from "./refusal.ts";
+
+export interface HeaderLimits {
+  readonly maxHeaders: number;
+  readonly maxHeaderBytes: number;
+}
+
+/**
+ * Headers that must not come twice: which of two counts would depend on which proxy on the way reads which. Node
+ * keeps the first of some of them silently, so only the raw headers show it.
+ */
+const SINGLE: ReadonlySet<string> = new Set([
+  "authorization",
+  "connect-timeout-ms",
+  "content-length",
+  "content-type",
+  "grpc-timeout",
+  "host",
+  "x-api-key",
+  "x-request-id",
+]);
+
+/**
+ * What is wrong with a request's raw headers (name, value, name, value …); undefined when nothing is. HTTP/2 pseudo
+ * headers are not counted.
+ */
+export function findHeaderFault(
+  rawHeaders: readonly string[],
+  { maxHeaders, maxHeaderBytes }: HeaderLimits,
+): Refusal | undefined {
+  let count = 0;
+  let bytes = 0;
+  let seen: string[] | undefined;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const rawName = rawHeaders[index] ?? "";
+    if (rawName.startsWith(":")) continue;
+    count += 1;
+    bytes += rawName.length + (rawHeaders[index + 1]?.length ?? 0);
+    const name = rawName.toLowerCase();
+    if (!SINGLE.has(name)) continue;
+    if (seen?.includes(name)) return fault(`the header ${name} was sent more than once`);
+    seen ??= [];
+    seen.push(name);
+  }
+  if (count > maxHeaders) return fault(`more than ${maxHeaders} headers were sent`);
+  if (bytes > maxHeaderBytes) return fault(`the headers exceed ${maxHeaderBytes} bytes`);
+  return undefined;
+}
+
+function fault(message: string): Refusal {
+  return { reason: "INVALID_REQUEST", message };
+}

@@ -1,0 +1,53 @@
+import { GatewayError } from "../../core/errors.ts";
+import type { RpcProtocol } from "./protocol.ts";
+
+const GRPC_TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const CONNECT_TIMEOUT = /^\d{1,10}$/;
+
+/** How long callers may take. */
+export interface TimeoutLimits {
+  /** For calls that state no timeout. */
+  readonly defaultTimeoutMs: number;
+  /** A longer timeout is cut to this, not refused: the caller gets at most what it asked for. */
+  readonly maxTimeoutMs: number;
+}
+
+/**
+ * The timeout that a caller states in `grpc-timeout` or `connect-timeout-ms`, in milliseconds; undefined when it
+ * states none.
+ * @throws GatewayError INVALID_REQUEST when the header is malformed
+ */
+export function parseTimeoutMs(
+  protocol: RpcProtocol,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): number | undefined {
+  const name = protocol === "grpc" || protocol === "grpc_web" ? "grpc-timeout" : "connect-timeout-ms";
+  const value = headers[name];
+  if (value === undefined) return undefined;
+  if (typeof value === "string") {
+    if (name === "connect-timeout-ms") {
+      if (CONNECT_TIMEOUT.test(value)) return Number(value);
+    } else {
+      const match = GRPC_TIMEOUT.exec(value);
+      if (match) return Number(match[1]) * unitMs(match[2]);
+    }
+  }
+  throw new GatewayError("INVALID_REQUEST", `the header ${name} is malformed`);
+}
+
+function unitMs(unit: string | undefined): number {
+  switch (unit) {
+    case "H":
+      return 3_600_000;
+    case "M":
+      return 60_000;
+    case "S":
+      return 1000;
+    case "m":
+      return 1;
+    case "u":
+      return 1e-3;
+    default:
+      return 1e-6;
+  }
+}

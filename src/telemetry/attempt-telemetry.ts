@@ -1,0 +1,85 @@
+import { ERROR_TABLE, type ErrorReason } from "../core/error-table.ts";
+import type { AttemptOutcome } from "../core/ledger.ts";
+import { PICO_USD_PER_USD, type PicoUsd } from "../core/money.ts";
+import type { AttemptTelemetry } from "../core/telemetry.ts";
+import type { Usage } from "../core/usage.ts";
+import type { Metrics } from "./metrics.ts";
+import type { AttemptSpan, AttemptStart } from "./tracing.ts";
+
+export interface AttemptContext {
+  readonly metrics: Metrics;
+  readonly span: AttemptSpan;
+  readonly attempt: AttemptStart;
+  /** Label values, bounded already. */
+  readonly apiKeyLabel: string;
+  readonly modelLabel: string;
+  /** Told the reason of a failure, so that the request does not count the same one again. */
+  readonly onFailed: (reason: ErrorReason) => void;
+}
+
+/** The events of one call to a provider. */
+export function createAttemptTelemetry(context: AttemptContext): AttemptTelemetry {
+  const { metrics, span, attempt, modelLabel } = context;
+  return {
+    traceHeaders: span.traceHeaders,
+    firstToken(timeToFirstTokenMs) {
+      metrics.timeToFirstToken.observe(
+        { provider: attempt.provider, model: modelLabel },
+        timeToFirstTokenMs / 1000,
+      );
+      span.firstToken();
+    },
+    finished(outcome) {
+      countAttempt(context, outcome);
+      countMoney(context, outcome);
+      span.end(outcome);
+    },
+  };
+}
+
+function countAttempt(
+  { metrics, attempt, apiKeyLabel, modelLabel, onFailed }: AttemptContext,
+  outcome: AttemptOutcome,
+): void {
+  const { provider } = attempt;
+  const { errorReason } = outcome;
+  const errorType = errorReason ? ERROR_TABLE[errorReason].errorType : "none";
+  metrics.attempts.inc({ provider, model: modelLabel, outcome: outcome.outcome, error_type: errorType });
+  if (!errorReason) return;
+  metrics.errors.inc({ api_key_id: apiKeyLabel, provider, error_type: errorType });
+  onFailed(errorReason);
+}
+
+function countMoney(
+  { metrics, attempt, apiKeyLabel, modelLabel }: AttemptContext,
+  outcome: AttemptOutcome,
+): void {
+  const { provider } = attempt;
+  const { billingState, usageSource, costPicoUsd, usage } = outcome;
+  metrics.settlements.inc({ provider, billing_state: billingState, usage_source: usageSource });
+  if (costPicoUsd !== undefined) {
+    metrics.cost.inc({ api_key_id: apiKeyLabel, provider, model: modelLabel }, toDisplayedUsd(costPicoUsd));
+  }
+  if (usage) countTokens(metrics, { provider, model: modelLabel, usage });
+  if (billingState === "unpriced") metrics.unpricedRecords.inc({ provider, model: modelLabel });
+  for (const flag of outcome.flags) metrics.usageAnomalies.inc({ provider, anomaly: flag });
+}
+
+function countTokens(
+  metrics: Metrics,
+  { provider, model, usage }: { readonly provider: string; readonly model: string; readonly usage: Usage },
+): void {
+  const count = (direction: "in" | "out", kind: string, tokens: number | undefined): void => {
+    if (tokens) metrics.tokens.inc({ provider, model, direction, kind }, tokens);
+  };
+  count("in", "uncached", usage.uncachedTokensIn);
+  count("in", "cache_read", usage.cacheReadTokensIn);
+  count("in", "cache_write", usage.cacheWriteTokensIn);
+  count("out", "text", usage.textTokensOut);
+  count("out", "reasoning", usage.reasoningTokensOut);
+}
+
+/** The one place where money becomes a float: Prometheus knows nothing else, and nobody is billed by it. */
+function toDisplayedUsd(costPicoUsd: PicoUsd): number {
+  return Number(costPicoUsd) / Number(PICO_USD_PER_USD);
+}

@@ -1,0 +1,217 @@
+import {
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type OpenMetricsContentType,
+  Registry,
+} from "prom-client";
+
+/** How much is accepted but not yet in the database. */
+export interface LedgerBacklog {
+  readonly records: number;
+  /** Age of the oldest of them; 0 when there is none. */
+  readonly oldestAgeMs: number;
+}
+
+export interface MetricsOptions {
+  readonly version: string;
+  /** Asked at every scrape. */
+  readonly inFlight: () => number;
+  /** Asked at every scrape. */
+  readonly ledgerBacklog: () => LedgerBacklog;
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+type Registries = Registry<OpenMetricsContentType>[];
+
+const LATENCY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120];
+const OVERHEAD_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1];
+const FIRST_TOKEN_BUCKETS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30];
+
+/** Gauges of prom-client whose names end like a counter's, which OpenMetrics and promtool refuse. */
+const MISNAMED_DEFAULTS = [
+  "nodejs_active_resources_total",
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+];
+
+/** All metrics of one gateway, in a registry of its own. Unless said otherwise they count completions. */
+export function createMetrics(options: MetricsOptions) {
+  // The only type of registry that takes exemplars; it can be rendered as plain text all the same.
+  const registry = new Registry<OpenMetricsContentType>();
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
+  const registers = [registry];
+  createStateGauges(options, registers);
+  return {
+    registry,
+    ...createRequestMetrics(registers),
+    ...createAttemptMetrics(registers),
+    ...createHealthMetrics(registers),
+  };
+}
+
+function createRequestMetrics(registers: Registries) {
+  return {
+    requests: new Counter({
+      name: "llm_gateway_requests_total",
+      help: "Completions by outcome (ok, error, cancelled) and the provider that was asked last.",
+      labelNames: ["api_key_id", "provider", "status"],
+      registers,
+    }),
+    errors: new Counter({
+      name: "llm_gateway_errors_total",
+      help: "Failures by type: every failed call to a provider, also when a fallback answered, and every request refused without one.",
+      labelNames: ["api_key_id", "provider", "error_type"],
+      registers,
+    }),
+    fallbacks: new Counter({
+      name: "llm_gateway_fallbacks_total",
+      help: "Times that the next provider of a chain was turned to.",
+      labelNames: ["api_key_id", "from_provider", "to_provider"],
+      registers,
+    }),
+    // The types of prom-client take the labels of exemplars for labels of the metric.
+    latency: new Histogram<"api_key_id" | "provider" | "trace_id">({
+      name: "llm_gateway_latency_seconds",
+      help: "Time from the arrival of a completion to its end.",
+      labelNames: ["api_key_id", "provider"],
+      buckets: LATENCY_BUCKETS,
+      enableExemplars: true,
+      registers,
+    }),
+    overhead: new Histogram({
+      name: "llm_gateway_overhead_seconds",
+      help: "Time that the gateway itself added to a completion: all of it minus the waiting for providers.",
+      buckets: OVERHEAD_BUCKETS,
+      registers,
+    }),
+    rateLimitRefusals: new Counter({
+      name: "llm_gateway_rate_limit_refusals_total",
+      help: "Completions refused for a limit of their API key.",
+      labelNames: ["api_key_id", "quota"],
+      registers,
+    }),
+    calls: new Counter({
+      name: "llm_gateway_calls_total",
+      help: "Calls of every method, completions and others, by status code.",
+      labelNames: ["method", "code"],
+      registers,
+    }),
+  };
+}
+
+function createAttemptMetrics(registers: Registries) {
+  return {
+    attempts: new Counter({
+      name: "llm_gateway_attempts_total",
+      help: "Calls to providers, retries included.",
+      labelNames: ["provider", "model", "outcome", "error_type"],
+      registers,
+    }),
+    retries: new Counter({
+      name: "llm_gateway_retries_total",
+      help: "Retries at the same provider.",
+      labelNames: ["provider", "error_type"],
+      registers,
+    }),
+    timeToFirstToken: new Histogram({
+      name: "llm_gateway_time_to_first_token_seconds",
+      help: "Time from a streamed call to a provider to its first token.",
+      labelNames: ["provider", "model"],
+      buckets: FIRST_TOKEN_BUCKETS,
+      registers,
+    }),
+    tokens: new Counter({
+      name: "llm_gateway_tokens_total",
+      help: "Tokens in disjoint kinds: in = uncached + cache_read + cache_write, out = text + reasoning.",
+      labelNames: ["provider", "model", "direction", "kind"],
+      registers,
+    }),
+    cost: new Counter({
+      name: "llm_gateway_cost_total",
+      help: "Cost in USD, for display: a sum of floating-point numbers. The ledger is exact.",
+      labelNames: ["api_key_id", "provider", "model"],
+      registers,
+    }),
+    settlements: new Counter({
+      name: "llm_gateway_settlements_total",
+      help: "Settled attempts by what is known of their cost and by who counted the tokens.",
+      labelNames: ["provider", "billing_state", "usage_source"],
+      registers,
+    }),
+    unpricedRecords: new Counter({
+      name: "llm_gateway_unpriced_records_total",
+      help: "Attempts whose model has no price: their cost is not known, which is not free.",
+      labelNames: ["provider", "model"],
+      registers,
+    }),
+    usageAnomalies: new Counter({
+      name: "llm_gateway_usage_anomalies_total",
+      help: "Usage reported by a provider that was not believed.",
+      labelNames: ["provider", "anomaly"],
+      registers,
+    }),
+  };
+}
+
+function createHealthMetrics(registers: Registries) {
+  return {
+    breakerState: new Gauge({
+      name: "llm_gateway_breaker_state",
+      help: "State of the circuit breaker of a provider and model: 0 closed, 1 half open, 2 open.",
+      labelNames: ["provider", "model"],
+      registers,
+    }),
+    ledgerWriteFailures: new Counter({
+      name: "llm_gateway_ledger_write_failures_total",
+      help: "Writes to the ledger that failed, each of which is tried again.",
+      registers,
+    }),
+    logLinesDropped: new Counter({
+      name: "llm_gateway_log_lines_dropped_total",
+      help: "Log lines dropped because their reader was too slow.",
+      registers,
+    }),
+  };
+}
+
+/** Gauges that are read only when somebody looks. */
+function createStateGauges(
+  { version, inFlight, ledgerBacklog }: MetricsOptions,
+  registers: Registries,
+): void {
+  new Gauge({
+    name: "llm_gateway_build_info",
+    help: "Always 1; the version is in the labels.",
+    labelNames: ["version", "node_version"],
+    registers,
+  }).set({ version, node_version: process.version }, 1);
+  new Gauge({
+    name: "llm_gateway_in_flight_requests",
+    help: "Calls of every method that are being served.",
+    registers,
+    collect() {
+      this.set(inFlight());
+    },
+  });
+  new Gauge({
+    name: "llm_gateway_ledger_backlog_records",
+    help: "Ledger records that were accepted and are not in the database yet.",
+    registers,
+    collect() {
+      this.set(ledgerBacklog().records);
+    },
+  });
+  new Gauge({
+    name: "llm_gateway_ledger_backlog_oldest_seconds",
+    help: "Age of the oldest ledger record that is not in the database yet.",
+    registers,
+    collect() {
+      this.set(ledgerBacklog().oldestAgeMs / 1000);
+    },
+  });
+}

@@ -1,0 +1,153 @@
+import { ERROR_TABLE, type ErrorReason } from "../core/error-table.ts";
+import type { RequestEnd, RequestStart, RequestTelemetry } from "../core/telemetry.ts";
+import { createAttemptTelemetry } from "./attempt-telemetry.ts";
+import type { LogWriter } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Redactor } from "./redact.ts";
+import { outcomeOf, toRequestLine } from "./request-line.ts";
+import { GATEWAY } from "./semantic-conventions.ts";
+import type { RequestSpan } from "./tracing.ts";
+
+export interface RequestContext {
+  readonly start: RequestStart;
+  readonly span: RequestSpan;
+  readonly metrics: Metrics;
+  readonly log: LogWriter;
+  readonly redactor: Redactor;
+  readonly labels: Labels;
+  readonly onFinished: () => void;
+}
+
+/** Label values of bounded number. */
+export interface Labels {
+  apiKey(apiKeyId: string): string;
+  model(provider: string, model: string): string;
+  method(rpcMethod: string): string;
+}
+
+/** Failures of candidates that were passed over: no attempt was made that could count them. */
+const PASSED_OVER: ReadonlySet<ErrorReason> = new Set(["PROVIDER_CIRCUIT_OPEN", "PROVIDER_SKIPPED"]);
+
+/** The events of one call of the gateway. */
+export function createRequestTelemetry(context: RequestContext): RequestTelemetry {
+  const { span, metrics, labels } = context;
+  let apiKeyId = "";
+  let apiKeyLabel = "none";
+  let countedFailure: ErrorReason | undefined;
+  let ended = false;
+  const onFailed = (reason: ErrorReason): void => {
+    countedFailure = reason;
+  };
+  return {
+    traceId: span.traceId,
+    authenticated(authenticatedId) {
+      apiKeyId = authenticatedId;
+      apiKeyLabel = authenticatedId === "" ? "none" : labels.apiKey(authenticatedId);
+    },
+    attemptStarted(attempt) {
+      const modelLabel = labels.model(attempt.provider, attempt.model);
+      return createAttemptTelemetry({
+        metrics,
+        span: span.startAttempt(attempt),
+        attempt,
+        apiKeyLabel,
+        modelLabel,
+        onFailed,
+      });
+    },
+    retryScheduled({ provider, delayMs, reason }) {
+      metrics.retries.inc({ provider, error_type: ERROR_TABLE[reason].errorType });
+      span.event("retry", {
+        [GATEWAY.provider]: provider,
+        [GATEWAY.delayMs]: delayMs,
+        [GATEWAY.reason]: reason,
+      });
+    },
+    fellBack({ fromProvider, toProvider, reason }) {
+      metrics.fallbacks.inc({
+        api_key_id: apiKeyLabel,
+        from_provider: fromProvider,
+        to_provider: toProvider,
+      });
+      if (PASSED_OVER.has(reason)) {
+        metrics.errors.inc({
+          api_key_id: apiKeyLabel,
+          provider: fromProvider,
+          error_type: ERROR_TABLE[reason].errorType,
+        });
+      }
+      span.event("fallback", {
+        [GATEWAY.fromProvider]: fromProvider,
+        [GATEWAY.toProvider]: toProvider,
+        [GATEWAY.reason]: reason,
+      });
+    },
+    rateLimited(quotaId) {
+      metrics.rateLimitRefusals.inc({ api_key_id: apiKeyLabel, quota: quotaId });
+      span.event("rate_limited", { [GATEWAY.quotaId]: quotaId });
+    },
+    finished(end) {
+      // A place that ends a request twice is a defect, but not one to count a request twice for.
+      if (ended) return;
+      ended = true;
+      countCall(context, end);
+      if (isCompletion(context.start, end)) countCompletion(context, { end, apiKeyLabel, countedFailure });
+      writeLine(context, { end, apiKeyId });
+      span.end(end, apiKeyId);
+      context.onFinished();
+    },
+  };
+}
+
+/** Also a completion that was refused before anything was known of it. */
+function isCompletion({ rpcMethod }: RequestStart, { completion }: RequestEnd): boolean {
+  return completion !== undefined || COMPLETION_METHODS.has(rpcMethod);
+}
+
+const COMPLETION_METHODS: ReadonlySet<string> = new Set([
+  "llmgateway.v1.CompletionService/Complete",
+  "llmgateway.v1.CompletionService/StreamComplete",
+  "POST /v1/chat/completions",
+]);
+
+function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {
+  metrics.calls.inc({ method: labels.method(start.rpcMethod), code: error?.row.code ?? "ok" });
+}
+
+function countCompletion(
+  { metrics, span }: RequestContext,
+  request: {
+    readonly end: RequestEnd;
+    readonly apiKeyLabel: string;
+    /** The failure of the last attempt that failed: it was counted then. */
+    readonly countedFailure: ErrorReason | undefined;
+  },
+): void {
+  const { end, apiKeyLabel, countedFailure } = request;
+  const { error, completion, latencyMs } = end;
+  const provider = completion?.provider ?? "none";
+  metrics.requests.inc({ api_key_id: apiKeyLabel, provider, status: outcomeOf(error) });
+  metrics.latency.observe({
+    labels: { api_key_id: apiKeyLabel, provider },
+    value: latencyMs / 1000,
+    exemplarLabels: { trace_id: span.traceId },
+  });
+  if (error && error.reason !== countedFailure) {
+    metrics.errors.inc({ api_key_id: apiKeyLabel, provider, error_type: error.errorType });
+  }
+  if (completion && completion.attempts > 0) {
+    metrics.overhead.observe(Math.max(0, latencyMs - completion.providerWaitMs) / 1000);
+  }
+}
+
+/** What is nobody's fault but the caller's is no warning. */
+function writeLine(
+  { start, span, log, redactor }: RequestContext,
+  { end, apiKeyId }: { readonly end: RequestEnd; readonly apiKeyId: string },
+): void {
+  const line = toRequestLine({ start, traceId: span.traceId, apiKeyId, end }, redactor);
+  const { error } = end;
+  if (error?.reason === "INTERNAL") log.lines.error(line, "request");
+  else if (error && error.row.httpStatus >= 500) log.lines.warn(line, "request");
+  else log.lines.info(line, "request");
+}
