@@ -10,10 +10,10 @@ export function candidateName(candidate: Candidate): string {
   return `${candidate.provider}/${candidate.model}`;
 }
 
-/** How the provider of a bare model name is inferred; the first rule that matches wins. */
+/** How the provider of a bare model name is inferred. A name with a slash, `deepseek-ai/DeepSeek-R1` too, is `org/name`. */
 const INFERENCE: readonly { readonly pattern: RegExp; readonly provider: string }[] = [
-  { pattern: /^(gpt-|chatgpt-|o\d)/, provider: "openai" },
-  { pattern: /^deepseek-/, provider: "deepseek" },
+  { pattern: /^(gpt-|chatgpt-|o\d)[^/]*$/, provider: "openai" },
+  { pattern: /^deepseek-[^/]*$/, provider: "deepseek" },
   { pattern: /^[^/]+\/[^/]+$/, provider: "huggingface" },
 ];
 

@@ -15,7 +15,14 @@ import { accessOf } from "./rpc/method-access.ts";
 import { protocolOf } from "./rpc/protocol.ts";
 import { rejectCall } from "./rpc/reject-call.ts";
 import { RequestBody } from "./rpc/request-body.ts";
-import { type NodeRequest, type NodeResponse, RpcCall, type RpcCallSettings } from "./rpc/rpc-call.ts";
+import {
+  commonResponse,
+  type NodeHandler,
+  type NodeRequest,
+  type NodeResponse,
+  RpcCall,
+  type RpcCallSettings,
+} from "./rpc/rpc-call.ts";
 import { rpcHeaders } from "./rpc/rpc-headers.ts";
 import type { RpcMethod } from "./rpc/rpc-method.ts";
 import type { TimeoutLimits } from "./rpc/timeout.ts";
@@ -41,9 +48,6 @@ export interface RpcHandlerDependencies {
   readonly limits: RpcLimits;
 }
 
-/** A plain Node handler, for HTTP/1.1 and HTTP/2. */
-export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
-
 /** One RPC, ready to be called. */
 interface Route {
   readonly handlers: ProtocolHandlers;
@@ -60,10 +64,14 @@ interface Route {
 export function createRpcHandler(dependencies: RpcHandlerDependencies): NodeHandler {
   const { limits } = dependencies;
   const routes = createRoutes(dependencies);
-  return (request, response) => {
+  return (request, anyResponse) => {
+    const response = commonResponse(anyResponse);
     const path = pathOf(request.url);
     const route = routes.get(path);
-    if (!route) return rejectUnknown(request, response, path);
+    if (!route) {
+      rejectUnknown(request, response, path);
+      return;
+    }
     const protocol =
       request.method === "POST"
         ? protocolOf(request.headers["content-type"])
@@ -71,7 +79,10 @@ export function createRpcHandler(dependencies: RpcHandlerDependencies): NodeHand
           ? "connect_unary"
           : undefined;
     const handler = protocol && route.handlers[protocol];
-    if (!protocol || !handler) return rejectForm(request, response, route);
+    if (!protocol || !handler) {
+      rejectForm(request, response, route);
+      return;
+    }
     const call = new RpcCall(route.settings, { request, response, protocol });
     serve({ call, handler, route, limits }).catch((error: unknown) => {
       call.finish(error);
@@ -199,7 +210,8 @@ function rejectForm(request: NodeRequest, response: NodeResponse, route: Route):
   const allow = route.get ? "GET, POST" : "POST";
   if (request.method === "POST") {
     const error = new GatewayError("INVALID_REQUEST", "the content type does not fit the method");
-    return rejectCall(request, response, error, { httpStatus: 415 });
+    rejectCall(request, response, error, { httpStatus: 415 });
+    return;
   }
   const error = new GatewayError("INVALID_REQUEST", `the method takes ${allow}`);
   rejectCall(request, response, error, { httpStatus: 405, headers: { allow } });

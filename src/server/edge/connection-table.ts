@@ -11,11 +11,14 @@ export interface ConnectionTable {
   /** Destroys those that have not shown a real client. */
   destroyPending(): void;
   destroyAll(): void;
+  /** Resolves as soon as no connection is open. */
+  whenEmpty(): Promise<void>;
 }
 
 export function createConnectionTable(): ConnectionTable {
   const open = new Set<Socket>();
   const deadlines = new Map<Socket, NodeJS.Timeout>();
+  let onEmpty: (() => void)[] = [];
 
   function established(socket: Socket): void {
     const deadline = deadlines.get(socket);
@@ -30,7 +33,12 @@ export function createConnectionTable(): ConnectionTable {
     },
     opened(socket) {
       open.add(socket);
-      socket.once("close", () => open.delete(socket));
+      socket.once("close", () => {
+        open.delete(socket);
+        if (open.size > 0) return;
+        for (const resolve of onEmpty) resolve();
+        onEmpty = [];
+      });
     },
     startDeadline(socket, timeoutMs) {
       deadlines.set(
@@ -45,6 +53,10 @@ export function createConnectionTable(): ConnectionTable {
     },
     destroyAll() {
       for (const socket of open) socket.destroy();
+    },
+    whenEmpty() {
+      if (open.size === 0) return Promise.resolve();
+      return new Promise((resolve) => onEmpty.push(resolve));
     },
   };
 }

@@ -72,6 +72,12 @@ export function createExchangeWatch(options: ExchangeWatchOptions): ExchangeWatc
     if (session !== undefined) onStalledStream(session);
   }
 
+  function reportDiscarded(session: Http2Session, response: EdgeResponse): void {
+    if (response instanceof TrackedHttp2Response && response.discardedLength > 0) {
+      onDiscardedBytes(session, response.discardedLength);
+    }
+  }
+
   const timer = setInterval(() => {
     const nowMs = clock.monotonicMs();
     for (const exchange of exchanges) check(exchange, nowMs);
@@ -95,9 +101,7 @@ export function createExchangeWatch(options: ExchangeWatchOptions): ExchangeWatc
       const session = isHttp2(response) ? response.stream.session : undefined;
       response.once("close", () => {
         exchanges.delete(exchange);
-        if (session !== undefined && response.writableLength > 0) {
-          onDiscardedBytes(session, response.writableLength);
-        }
+        if (session !== undefined) reportDiscarded(session, response);
       });
     },
     closeHttp1AfterAnswers() {

@@ -2,9 +2,12 @@ import { createServer, type Http2Server, Http2ServerRequest, Http2ServerResponse
 import type { Handler } from "./handler.ts";
 import type { ServerLimits } from "./limits.ts";
 
-/** Counts the writes that the connection has taken: the only sign of progress of a single stream. */
+/** Counts what became of its writes: Node shows no other sign of progress of a single stream. */
 export class TrackedHttp2Response extends Http2ServerResponse {
+  /** Writes that the connection has taken whole. */
   flushedWrites = 0;
+  /** Length of the writes that were given up, at least in part, since the stream was cancelled. */
+  discardedLength = 0;
 
   override write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   override write(chunk: string | Uint8Array, encoding: BufferEncoding, callback?: WriteCallback): boolean;
@@ -16,7 +19,8 @@ export class TrackedHttp2Response extends Http2ServerResponse {
     const encoding = typeof encodingOrCallback === "string" ? encodingOrCallback : "utf8";
     const flushed = typeof encodingOrCallback === "function" ? encodingOrCallback : callback;
     return super.write(chunk, encoding, (error) => {
-      this.flushedWrites += 1;
+      if (error || this.stream.destroyed) this.discardedLength += chunk.length;
+      else this.flushedWrites += 1;
       flushed?.(error);
     });
   }

@@ -87,8 +87,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   });
 
   const address = await bind(http1, options);
-  const closed = new Promise<void>((resolve) => http1.once("close", resolve));
-  closed.then(() => exchanges.stop());
+  // The server is closed a little before the last socket says so.
+  const closed = once(http1, "close").then(async () => {
+    await connections.whenEmpty();
+    exchanges.stop();
+  });
 
   async function close(): Promise<void> {
     if (http1.listening) http1.close();

@@ -5,7 +5,10 @@ import {
 } from "../../../gen/es/grpc/health/v1/health_pb.ts";
 import { GatewayError } from "../../core/errors.ts";
 import { type RpcMethod, serverStreaming, unary } from "../rpc/rpc-method.ts";
-import { untilAborted } from "../rpc/until-aborted.ts";
+import { unlessAborted } from "../rpc/unless-aborted.ts";
+
+/** A watch has no end of its own. */
+const NEVER: Promise<void> = new Promise(() => {});
 
 /** Whether the process takes calls: false while it starts, drains, or cannot keep records. */
 export interface HealthSource {
@@ -38,7 +41,7 @@ export function healthMethods({ source, services, shutdown }: HealthOptions): re
       if (!known.has(service)) {
         // By its contract a watch stays open: the service might be added, though here it never is.
         out.push(response(Status.SERVICE_UNKNOWN), 0);
-        return untilAborted(call.signal, shutdown);
+        return unlessAborted(NEVER, call.signal, shutdown);
       }
       let last = current();
       out.push(last, 0);
@@ -52,7 +55,7 @@ export function healthMethods({ source, services, shutdown }: HealthOptions): re
         else out.push({ ...now }, 0);
       });
       try {
-        await untilAborted(call.signal, shutdown);
+        await unlessAborted(NEVER, call.signal, shutdown);
       } finally {
         stop();
       }

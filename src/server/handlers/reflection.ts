@@ -9,7 +9,7 @@ import * as v1 from "../../../gen/es/grpc/reflection/v1/reflection_pb.ts";
 import * as v1alpha from "../../../gen/es/grpc/reflection/v1alpha/reflection_pb.ts";
 import { GatewayError } from "../../core/errors.ts";
 import { bidiStreaming, type RpcMethod } from "../rpc/rpc-method.ts";
-import { untilAborted } from "../rpc/until-aborted.ts";
+import { unlessAborted } from "../rpc/unless-aborted.ts";
 import { createDescriptorIndex, type DescriptorIndex } from "./descriptor-index.ts";
 
 /** gRPC status codes, as the error response of reflection uses them. */
@@ -56,7 +56,7 @@ function reflectionMethod<I extends DescMessage, O extends DescMessage>(
     const answerAll = async () => {
       for await (const request of requests) await out.push(respond(request), ANSWER_BYTES);
     };
-    await Promise.race([answerAll(), untilAborted(call.signal, shutdown)]);
+    await unlessAborted(answerAll(), call.signal, shutdown);
   });
 }
 

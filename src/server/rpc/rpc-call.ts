@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, ServerHttp2Stream } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import type { ConnectError, ContextKey, ContextValues } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
@@ -15,6 +15,14 @@ import { parseTimeoutMs, type TimeoutLimits } from "./timeout.ts";
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 /** Of HTTP/1.1, or of HTTP/2 through Node's compatible class, which has all that is used of the other. */
 export type NodeResponse = ServerResponse;
+
+/** A plain Node handler, for HTTP/1.1 and HTTP/2. */
+export type NodeHandler = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => void;
+
+/** The two response classes share what is used here, but their overloads cannot be called through a union. */
+export function commonResponse(response: ServerResponse | Http2ServerResponse): NodeResponse {
+  return response as ServerResponse;
+}
 
 /** The stream of an HTTP/2 response; undefined for HTTP/1.1. */
 export function http2StreamOf(response: NodeResponse): ServerHttp2Stream | undefined {

@@ -1,0 +1,204 @@
+import type { ProviderAnswer, StreamDelta, StreamEnd, StreamSink } from "../../src/core/completion.ts";
+import type { Provider, ProviderCall } from "../../src/core/provider.ts";
+import {
+  ProviderError,
+  type ProviderErrorOptions,
+  type ProviderErrorReason,
+} from "../../src/core/provider-error.ts";
+import { parseUsage, type UsageReport } from "../../src/core/usage.ts";
+import { mapAbort, type SeenSoFar } from "../../src/providers/map-error.ts";
+
+/** What the stand-in does with one call. */
+export type Step =
+  | {
+      readonly kind: "answer";
+      readonly afterMs: number;
+      readonly usage: UsageReport;
+      readonly outputBytes: number;
+    }
+  | { readonly kind: "fail"; readonly afterMs: number; readonly error: unknown }
+  | { readonly kind: "stream"; readonly batches: readonly Batch[]; readonly end: StreamStepEnd };
+
+/** Text deltas that arrive together, so long after those before. */
+export interface Batch {
+  readonly afterMs: number;
+  readonly texts: readonly string[];
+}
+
+type StreamStepEnd =
+  | { readonly kind: "finished"; readonly usage: UsageReport }
+  | {
+      readonly kind: "failed";
+      readonly reason: ProviderErrorReason;
+      readonly options: Partial<ProviderErrorOptions>;
+    };
+
+export const NEVER_MS = 2_000_000_000;
+
+export const usageOf = (tokensIn: number, tokensOut: number): UsageReport =>
+  parseUsage({ tokensIn, tokensOut });
+
+export function answers(changes: Partial<Omit<Extract<Step, { kind: "answer" }>, "kind">> = {}): Step {
+  return { kind: "answer", afterMs: 0, usage: usageOf(10, 5), outputBytes: 20, ...changes };
+}
+
+export function fails(
+  reason: ProviderErrorReason,
+  options: Partial<ProviderErrorOptions> & { readonly afterMs?: number } = {},
+): Step {
+  const { afterMs = 0, ...rest } = options;
+  const error = new ProviderError(reason, `scripted ${reason}`, { billing: "not_billed", ...rest });
+  return { kind: "fail", afterMs, error };
+}
+
+/** A defect of an adapter: it throws something that is no ProviderError. */
+export const throws = (error: unknown): Step => ({ kind: "fail", afterMs: 0, error });
+
+/** Silent until its limit or the caller ends it. */
+export const hangs = (): Step => answers({ afterMs: NEVER_MS });
+
+export function streams(texts: readonly (string | Batch)[], end: Partial<StreamStepEnd> = {}): Step {
+  const batches = texts.map((text) => (typeof text === "string" ? { afterMs: 0, texts: [text] } : text));
+  const ending: StreamStepEnd =
+    end.kind === "failed"
+      ? { kind: "failed", reason: "PROVIDER_STREAM_CUT", options: {}, ...end }
+      : { kind: "finished", usage: usageOf(10, 5), ...end };
+  return { kind: "stream", batches, end: ending };
+}
+
+/** One call as the stand-in saw it. */
+export interface SeenCall {
+  readonly call: ProviderCall;
+  readonly atMs: number;
+  /** When the stand-in was aborted. */
+  abortedAtMs: number | undefined;
+}
+
+/**
+ * A provider inside the process that plays one step a call, and answers when it has none left. It keeps the limits of a
+ * call and its signal as the real adapters do.
+ */
+export class FakeProvider implements Provider {
+  readonly name: string;
+  readonly calls: SeenCall[] = [];
+  readonly #timeline: string[];
+  #steps: Step[] = [];
+
+  constructor(name: string, timeline: string[] = []) {
+    this.name = name;
+    this.#timeline = timeline;
+  }
+
+  /** What the next calls get, one each. */
+  plays(...steps: readonly Step[]): this {
+    this.#steps = [...steps];
+    return this;
+  }
+
+  async complete(call: ProviderCall): Promise<ProviderAnswer> {
+    const step = this.#begin(call);
+    if (step.kind === "stream") throw new Error("a stream step was given to a unary call");
+    await within(call, { afterMs: step.afterMs, limitMs: call.timeouts.totalMs });
+    if (step.kind === "fail") throw step.error;
+    return {
+      choices: [
+        {
+          index: 0,
+          message: {
+            role: "assistant",
+            name: undefined,
+            parts: [{ kind: "text", text: `from ${this.name}` }],
+          },
+          finishReason: "stop",
+        },
+      ],
+      responseModel: undefined,
+      usage: step.usage,
+      providerRequestId: `${this.name}-${this.calls.length}`,
+      outputBytes: step.outputBytes,
+    };
+  }
+
+  async stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd> {
+    const step = this.#begin(call);
+    const asStream: Step =
+      step.kind === "answer" ? streams([{ afterMs: step.afterMs, texts: ["hello"] }]) : step;
+    if (asStream.kind === "fail") {
+      await within(call, { afterMs: asStream.afterMs, limitMs: call.timeouts.firstTokenMs });
+      throw asStream.error;
+    }
+    if (asStream.kind === "answer") throw new Error("unreachable");
+    return await playStream(call, sink, asStream);
+  }
+
+  async close(): Promise<void> {}
+
+  #begin(call: ProviderCall): Step {
+    const seen: SeenCall = { call, atMs: performance.now(), abortedAtMs: undefined };
+    this.calls.push(seen);
+    this.#timeline.push(`call ${this.name}`);
+    call.signal.addEventListener("abort", () => {
+      seen.abortedAtMs = performance.now();
+    });
+    return this.#steps.shift() ?? answers();
+  }
+}
+
+async function playStream(
+  call: ProviderCall,
+  sink: StreamSink,
+  step: Extract<Step, { kind: "stream" }>,
+): Promise<StreamEnd> {
+  let outputBytes = 0;
+  let count = 0;
+  const seen = (): SeenSoFar => ({ received: { outputBytes, deltas: count } });
+  for (const { afterMs, texts } of step.batches) {
+    const limitMs = count === 0 ? call.timeouts.firstTokenMs : call.timeouts.idleMs;
+    await within(call, { afterMs, limitMs, seen });
+    const deltas: readonly StreamDelta[] = texts.map((text) => ({ kind: "text", choiceIndex: 0, text }));
+    count += deltas.length;
+    outputBytes += Buffer.byteLength(texts.join(""));
+    const taken = sink(deltas);
+    if (taken) await taken.catch((error: unknown) => Promise.reject(mapAbort(error, failure(seen()))));
+    if (call.signal.aborted) throw mapAbort(call.signal.reason, failure(seen()));
+  }
+  if (step.end.kind === "failed") {
+    const { reason, options } = step.end;
+    throw new ProviderError(reason, `scripted ${reason}`, { ...failure(seen()), ...options });
+  }
+  return {
+    finishReasons: [{ choiceIndex: 0, finishReason: "stop" }],
+    responseModel: undefined,
+    usage: step.end.usage,
+    providerRequestId: undefined,
+    outputBytes,
+    deltas: count,
+  };
+}
+
+const failure = (seen: SeenSoFar): ProviderErrorOptions => ({ ...seen, billing: "maybe_billed" });
+
+/** Waits, but no longer than the limit and the signal allow. */
+async function within(
+  call: ProviderCall,
+  wait: { readonly afterMs: number; readonly limitMs: number; readonly seen?: () => SeenSoFar },
+): Promise<void> {
+  const { afterMs, limitMs, seen = () => ({}) } = wait;
+  if (call.signal.aborted) throw mapAbort(call.signal.reason, { billing: "not_billed" });
+  if (afterMs === 0) return;
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(mapAbort(call.signal.reason, failure(seen())));
+    };
+    const timer = setTimeout(
+      () => {
+        call.signal.removeEventListener("abort", onAbort);
+        if (afterMs <= limitMs) resolve();
+        else reject(new ProviderError("PROVIDER_TIMEOUT", "scripted timeout", failure(seen())));
+      },
+      Math.min(afterMs, limitMs),
+    );
+    call.signal.addEventListener("abort", onAbort, { once: true });
+  });
+}

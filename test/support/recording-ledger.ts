@@ -1,0 +1,72 @@
+import { GatewayError } from "../../src/core/errors.ts";
+import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../../src/core/ledger.ts";
+
+/** When a write is durable, if ever. */
+export type WriteBehaviour = () => Promise<void>;
+
+export const accepts: WriteBehaviour = () => Promise.resolve();
+export const hangsForEver: WriteBehaviour = () => new Promise(() => {});
+export const isDurableAfter =
+  (delayMs: number): WriteBehaviour =>
+  () =>
+    new Promise((resolve) => setTimeout(resolve, delayMs));
+export const refuses: WriteBehaviour = () =>
+  Promise.reject(new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot take a record now"));
+export const breaksWith =
+  (error: unknown): WriteBehaviour =>
+  () =>
+    Promise.reject(error);
+
+/** A ledger in memory that keeps the order of what it is told, and may refuse, hang or take its time. */
+export class RecordingLedger implements Ledger {
+  readonly opened: AttemptIntent[] = [];
+  readonly settled: AttemptOutcome[] = [];
+  readonly finished: RequestLogEntry[] = [];
+  readonly ready = true;
+  readonly #timeline: string[];
+  readonly #behaviour: { open: WriteBehaviour; settle: WriteBehaviour; finish: WriteBehaviour } = {
+    open: accepts,
+    settle: accepts,
+    finish: accepts,
+  };
+
+  constructor(timeline: string[] = []) {
+    this.#timeline = timeline;
+  }
+
+  /** Changes what becomes of the writes from now on. */
+  does(behaviour: Partial<Record<"open" | "settle" | "finish", WriteBehaviour>>): void {
+    Object.assign(this.#behaviour, behaviour);
+  }
+
+  async open(intent: AttemptIntent): Promise<void> {
+    this.#timeline.push(`open ${intent.ordinal}`);
+    await this.#behaviour.open();
+    this.opened.push(intent);
+    this.#timeline.push(`opened ${intent.ordinal}`);
+  }
+
+  async settle(outcome: AttemptOutcome): Promise<void> {
+    this.settled.push(outcome);
+    this.#timeline.push(`settle ${outcome.intent.ordinal}`);
+    await this.#behaviour.settle();
+    this.#timeline.push(`settled ${outcome.intent.ordinal}`);
+  }
+
+  async finish(entry: RequestLogEntry): Promise<void> {
+    this.finished.push(entry);
+    this.#timeline.push("finish");
+    await this.#behaviour.finish();
+    this.#timeline.push("finished");
+  }
+
+  async flush(): Promise<void> {}
+
+  /** The one row of the one request. */
+  get onlyRequest(): RequestLogEntry {
+    const [entry] = this.finished;
+    if (!entry || this.finished.length !== 1)
+      throw new Error(`expected one row, got ${this.finished.length}`);
+    return entry;
+  }
+}

@@ -1,0 +1,62 @@
+import type { AttemptOutcome } from "../../src/core/ledger.ts";
+import type {
+  AttemptTelemetry,
+  BreakerState,
+  RequestTelemetry,
+  Telemetry,
+} from "../../src/core/telemetry.ts";
+
+type Argument<K extends "retryScheduled" | "fellBack" | "attemptStarted"> = Parameters<
+  RequestTelemetry[K]
+>[0];
+
+/** Telemetry that keeps what it is told. One object stands for the process and for every request. */
+export class RecordingTelemetry implements Telemetry, RequestTelemetry {
+  readonly traceId = "0af7651916cd43dd8448eb211c80319c";
+  readonly breakerStates: {
+    readonly provider: string;
+    readonly model: string;
+    readonly state: BreakerState;
+  }[] = [];
+  readonly started: Argument<"attemptStarted">[] = [];
+  readonly ended: AttemptOutcome[] = [];
+  readonly firstTokensMs: number[] = [];
+  readonly retries: Argument<"retryScheduled">[] = [];
+  readonly fallbacks: Argument<"fellBack">[] = [];
+  readonly refusedQuotas: string[] = [];
+
+  requestStarted(): RequestTelemetry {
+    return this;
+  }
+
+  breakerChanged(change: (typeof this.breakerStates)[number]): void {
+    this.breakerStates.push(change);
+  }
+
+  ledgerWriteFailed(): void {}
+
+  authenticated(): void {}
+
+  attemptStarted(attempt: Argument<"attemptStarted">): AttemptTelemetry {
+    this.started.push(attempt);
+    return {
+      traceHeaders: { traceparent: `00-${this.traceId}-00f067aa0ba902b7-01` },
+      firstToken: (ms) => void this.firstTokensMs.push(ms),
+      finished: (outcome) => void this.ended.push(outcome),
+    };
+  }
+
+  retryScheduled(retry: Argument<"retryScheduled">): void {
+    this.retries.push(retry);
+  }
+
+  fellBack(fallback: Argument<"fellBack">): void {
+    this.fallbacks.push(fallback);
+  }
+
+  rateLimited(quotaId: string): void {
+    this.refusedQuotas.push(quotaId);
+  }
+
+  finished(): void {}
+}
