@@ -101,10 +101,7 @@ async function tryChain<A extends Answered>(
   const { outcomes, writes } = progress;
   const finish = (error: GatewayError | undefined) => {
     writes.push(dependencies.ledger.finish(toRequestLogEntry(dependencies, execution, { progress, error })));
-    const all = Promise.all(writes);
-    // Whoever waits for it may stop waiting; a later rejection then must not count as unhandled.
-    all.catch(() => {});
-    return all;
+    return Promise.all(writes);
   };
   let end: { readonly answer: A; readonly candidate: Candidate };
   try {

@@ -1,6 +1,6 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { codeFromString, codeToString } from "@connectrpc/connect/protocol-connect";
+import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -36,11 +36,7 @@ type Detail = { [D in string]: { desc: DescMessage; value: MessageInitShape<Desc
  */
 export function toConnectError(thrown: unknown, requestId: string): ConnectError {
   const error = GatewayError.from(thrown);
-  const connectError = new ConnectError(
-    safeText(error.message),
-    rpcCode(error),
-    errorHeaders(error, requestId),
-  );
+  const connectError = new ConnectError(safeText(error.message), rpcCode(error));
   connectError.details = details(error, requestId);
   return connectError;
 }
@@ -55,7 +51,7 @@ export function retryAfterMs(error: GatewayError): number | undefined {
   return error.retryAfterMs ?? (error.row.retryable ? DEFAULT_RETRY_AFTER_MS : undefined);
 }
 
-/** Headers that go with an error, in whatever protocol: `x-request-id`, and `retry-after` in whole seconds, rounded up. */
+/** Response headers that go with an error, in whatever protocol: `x-request-id`, and `retry-after` in whole seconds, rounded up. */
 export function errorHeaders(error: GatewayError, requestId: string): Record<string, string> {
   const waitMs = retryAfterMs(error);
   return waitMs === undefined
@@ -125,11 +121,6 @@ export function fromReadFailure(thrown: unknown): GatewayError {
     default:
       return new GatewayError("INVALID_REQUEST", thrown.rawMessage, { cause: thrown });
   }
-}
-
-/** The gRPC name of an error's code, e.g. `invalid_argument`. */
-export function codeName(error: ConnectError): string {
-  return codeToString(error.code);
 }
 
 function details(error: GatewayError, requestId: string): Detail[] {

@@ -10,6 +10,12 @@ import type { Gateway } from "../core/gateway.ts";
 import type { Authenticator, KeyService } from "../core/keys.ts";
 import type { CostReader } from "../core/ledger.ts";
 import type { Telemetry } from "../core/telemetry.ts";
+import { createCostRoutes } from "./cost-routes.ts";
+import { createCors } from "./edge/cors.ts";
+import { createDocumentation } from "./edge/documentation.ts";
+import type { Handler } from "./edge/handler.ts";
+import { createHttpRoutes } from "./edge/http-routes.ts";
+import { createInFlightCap } from "./edge/in-flight-cap.ts";
 import { DEFAULT_SERVER_LIMITS } from "./edge/limits.ts";
 import { type Listener, listen } from "./edge/listener.ts";
 import { completionMethods } from "./handlers/completion.ts";
@@ -56,7 +62,20 @@ const SERVICES = [CompletionService, CostService, KeyServiceDescriptor, ModelSer
 /** Serves everything on one port. */
 export async function startServer(config: Config, parts: ServerParts): Promise<Server> {
   const shutdown = new AbortController();
-  const rpcHandler = createRpcHandler({
+  const listener = await listen({
+    host: config.host,
+    port: config.port,
+    tls: await readTls(config),
+    limits: DEFAULT_SERVER_LIMITS,
+    handler: createRoutes(config, parts, createCalls(config, parts, shutdown.signal)),
+    onConnectionError: (error) => parts.telemetry.log.warn("connection_error", {}, error),
+  });
+  return toServer(config, listener, shutdown);
+}
+
+function createCalls(config: Config, parts: ServerParts, shutdown: AbortSignal): Handler {
+  const { readiness } = parts;
+  return createRpcHandler({
     methods: [
       ...completionMethods(parts.gateway),
       ...costMethods(parts.costs, parts.clock),
@@ -65,14 +84,14 @@ export async function startServer(config: Config, parts: ServerParts): Promise<S
       ...healthMethods({
         source: {
           get serving() {
-            return parts.readiness.ready;
+            return readiness.ready;
           },
-          onChange: (listener) => parts.readiness.onChange(listener),
+          onChange: (listener) => readiness.onChange(listener),
         },
         services: SERVICES.map(({ typeName }) => typeName),
-        shutdown: shutdown.signal,
+        shutdown,
       }),
-      ...reflectionMethods({ services: [...SERVICES, Health], shutdown: shutdown.signal }),
+      ...reflectionMethods({ services: [...SERVICES, Health], shutdown }),
     ],
     authenticator: parts.authenticator,
     telemetry: parts.telemetry,
@@ -83,15 +102,28 @@ export async function startServer(config: Config, parts: ServerParts): Promise<S
       maxTimeoutMs: config.deadlines.maxMs,
     },
   });
-  const listener = await listen({
-    host: config.host,
-    port: config.port,
-    tls: await readTls(config),
-    limits: DEFAULT_SERVER_LIMITS,
-    handler: rpcHandler,
-    onConnectionError: (error) => parts.telemetry.log.warn("connection_error", {}, error),
+}
+
+function createRoutes(config: Config, parts: ServerParts, rpcHandler: Handler): Handler {
+  const { readiness, telemetry } = parts;
+  return createHttpRoutes({
+    rpcHandler,
+    jsonRoutes: createCostRoutes(parts),
+    inFlightCap: createInFlightCap({ max: config.maxInFlight }),
+    cors: createCors(config.corsOrigins),
+    isRefusingCalls: () => readiness.draining,
+    onError: (error) => telemetry.log.warn("plain_route_failed", {}, error),
+    version: parts.version,
+    health: () => ({
+      ready: readiness.ready,
+      draining: readiness.draining,
+      checks: { database: readiness.databaseAnswers, ledger: readiness.ledgerReady },
+    }),
+    metricsText: (accept) => telemetry.metricsText(accept),
+    metricsToken: config.metricsToken,
+    documentation: createDocumentation(),
+    uptimeMs: () => parts.clock.monotonicMs(),
   });
-  return toServer(config, listener, shutdown);
 }
 
 function toServer(config: Config, listener: Listener, shutdown: AbortController): Server {

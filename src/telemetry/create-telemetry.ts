@@ -101,11 +101,18 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
 }
 
 function createLabels({ isKnownModel, maxApiKeyLabels = MAX_API_KEY_LABELS }: TelemetryOptions): Labels {
-  const boundedModel = createBoundedLabel(MAX_MODEL_LABELS);
+  const known = new Set<string>();
   return {
     apiKey: createBoundedLabel(maxApiKeyLabels),
     method: createBoundedLabel(MAX_METHOD_LABELS),
-    model: (provider, model) => (isKnownModel(provider, model) ? boundedModel(model) : "other"),
+    model(provider, model) {
+      const name = `${provider}/${model}`;
+      // The question is answered once for each known model; the price list takes microseconds to search.
+      if (known.has(name)) return model;
+      if (known.size >= MAX_MODEL_LABELS || !isKnownModel(provider, model)) return "other";
+      known.add(name);
+      return model;
+    },
   };
 }
 

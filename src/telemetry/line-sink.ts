@@ -15,19 +15,29 @@ export interface LineSinkOptions {
 
 const FLUSH_TIMEOUT_MS = 2_000;
 const BUSY_RETRY_MS = 10;
+/**
+ * Lines are gathered for so long after the start of a write. Each write wakes a thread, which on a busy core took
+ * 90 µs a line (a fifth of all CPU at 2,000 requests/s) when every line was written by itself.
+ */
+const GATHER_MS = 10;
 
 /**
- * Writes lines to a file descriptor asynchronously; lines are gathered while a write is under way. pino's own
+ * Writes lines to a file descriptor asynchronously; lines are gathered while a write is under way and for a moment
+ * after it began, so that a single line is written at once and many are written together. pino's own
  * destination (sonic-boom 4) is not used because it writes what is left synchronously when the process exits, and
  * never ends doing so once the reader of a pipe has gone.
  */
 export function createLineSink({ fd, maxWaitingCharacters, onDropped }: LineSinkOptions): LineSink {
   let waiting = "";
+  /** A write is under way or has its time. */
   let writing = false;
+  let gathering: NodeJS.Timeout | undefined;
+  let wroteAtMs = Number.NEGATIVE_INFINITY;
   let readerGone = false;
   let whenIdle: (() => void)[] = [];
 
   function writeWaiting(): void {
+    gathering = undefined;
     if (waiting === "") {
       writing = false;
       for (const resolve of whenIdle) resolve();
@@ -35,6 +45,7 @@ export function createLineSink({ fd, maxWaitingCharacters, onDropped }: LineSink
       return;
     }
     writing = true;
+    wroteAtMs = performance.now();
     const chunk = Buffer.from(waiting);
     waiting = "";
     writeChunk(chunk);
@@ -50,18 +61,30 @@ export function createLineSink({ fd, maxWaitingCharacters, onDropped }: LineSink
         readerGone = true;
         waiting = "";
       }
-      writeWaiting();
+      if (waiting === "" || whenIdle.length > 0) writeWaiting();
+      else gather();
     });
+  }
+
+  function gather(): void {
+    const restMs = wroteAtMs + GATHER_MS - performance.now();
+    writing = true;
+    if (restMs > 0) gathering = setTimeout(writeWaiting, restMs);
+    else writeWaiting();
   }
 
   return {
     write(line) {
       if (readerGone || waiting.length + line.length > maxWaitingCharacters) return onDropped();
       waiting += line;
-      if (!writing) writeWaiting();
+      if (!writing) gather();
     },
     flush() {
       if (!writing) return Promise.resolve();
+      if (gathering !== undefined) {
+        clearTimeout(gathering);
+        writeWaiting();
+      }
       return new Promise((resolve) => {
         const timer = setTimeout(resolve, FLUSH_TIMEOUT_MS);
         whenIdle.push(() => {

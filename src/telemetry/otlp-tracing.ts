@@ -49,7 +49,7 @@ export interface OtlpOptions {
   readonly sampleRatio: number;
 }
 
-const SHUTDOWN_TIMEOUT_MS = 5_000;
+const SHUTDOWN_TIMEOUT_MS = 2_000;
 
 /** Codes that are the server's fault, by the RPC conventions; all others leave a server span without an error. */
 const SERVER_FAULTS: ReadonlySet<RpcCode> = new Set([

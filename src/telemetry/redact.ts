@@ -19,7 +19,7 @@ const QUOTED_PATTERN = /"[^"]*"|'[^']*'|`[^`]*`/g;
 
 /** What a log may say about an error that was never meant for the log. */
 export interface ErrorDescription {
-  /** The error's class, with its system code if it has one: `Error ECONNREFUSED`. */
+  /** The error's class, with its system code if it has one: `Error ECONNREFUSED`; empty for a mere text. */
   readonly class: string;
   readonly message: string;
   /** Where it was thrown: places in the code only. */
@@ -49,17 +49,21 @@ export function createRedactor(secrets: readonly string[] = []): Redactor {
     return redacted;
   }
 
+  /** Shortened first, so that a huge message costs nothing. */
+  function cut(message: string): string {
+    const redacted = redact(message.slice(0, 4 * MAX_MESSAGE_CHARACTERS)).replace(QUOTED_PATTERN, '"…"');
+    return redacted.slice(0, MAX_MESSAGE_CHARACTERS);
+  }
+
   return {
     redact,
     describe(error) {
+      if (typeof error === "string") return { class: "", message: cut(error), stack: [] };
       if (!(error instanceof Error)) return { class: typeof error, message: "", stack: [] };
       const code = "code" in error && typeof error.code === "string" ? ` ${error.code}` : "";
-      // Cut first, so that a huge message costs nothing; what is cut apart is then shorter than its pattern at worst.
-      const start = error.message.slice(0, 4 * MAX_MESSAGE_CHARACTERS);
-      const message = error instanceof SyntaxError ? "" : redact(start).replace(QUOTED_PATTERN, '"…"');
       return {
         class: redact(`${error.name}${code}`).slice(0, 100),
-        message: message.slice(0, MAX_MESSAGE_CHARACTERS),
+        message: error instanceof SyntaxError ? "" : cut(error.message),
         stack: framesOf(error),
       };
     },

@@ -59,7 +59,7 @@ function toErrorLine(error: GatewayError, redactor: Redactor): LogFields {
   return {
     error_reason: error.reason,
     error_type: error.errorType,
-    error_cause: cause && `${cause.class}: ${cause.message}`,
+    error_cause: cause && [cause.class, cause.message].filter(Boolean).join(": "),
     // A defect cannot be found without the place; other failures are not in our code.
     error_stack: error.reason === "INTERNAL" ? cause?.stack : undefined,
   };

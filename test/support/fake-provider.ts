@@ -30,7 +30,7 @@ type StreamStepEnd =
   | {
       readonly kind: "failed";
       readonly reason: ProviderErrorReason;
-      readonly options: Partial<ProviderErrorOptions>;
+      readonly options?: Partial<ProviderErrorOptions>;
     };
 
 export const NEVER_MS = 2_000_000_000;
@@ -57,13 +57,13 @@ export const throws = (error: unknown): Step => ({ kind: "fail", afterMs: 0, err
 /** Silent until its limit or the caller ends it. */
 export const hangs = (): Step => answers({ afterMs: NEVER_MS });
 
-export function streams(texts: readonly (string | Batch)[], end: Partial<StreamStepEnd> = {}): Step {
+/** A stream of batches that ends well, with a usage of 10 and 5 tokens unless told otherwise. */
+export function streams(
+  texts: readonly (string | Batch)[],
+  end: StreamStepEnd = { kind: "finished", usage: usageOf(10, 5) },
+): Step {
   const batches = texts.map((text) => (typeof text === "string" ? { afterMs: 0, texts: [text] } : text));
-  const ending: StreamStepEnd =
-    end.kind === "failed"
-      ? { kind: "failed", reason: "PROVIDER_STREAM_CUT", options: {}, ...end }
-      : { kind: "finished", usage: usageOf(10, 5), ...end };
-  return { kind: "stream", batches, end: ending };
+  return { kind: "stream", batches, end };
 }
 
 /** One call as the stand-in saw it. */
@@ -163,7 +163,7 @@ async function playStream(
     if (call.signal.aborted) throw mapAbort(call.signal.reason, failure(seen()));
   }
   if (step.end.kind === "failed") {
-    const { reason, options } = step.end;
+    const { reason, options = {} } = step.end;
     throw new ProviderError(reason, `scripted ${reason}`, { ...failure(seen()), ...options });
   }
   return {

@@ -33,7 +33,11 @@ export const TEST_KEYS: Readonly<Record<string, Principal>> = {
   "nothing-secret": testPrincipal("k_nothing", []),
 };
 
-function testPrincipal(apiKeyId: string, roles: readonly Role[], tags: Record<string, string> = {}): Principal {
+function testPrincipal(
+  apiKeyId: string,
+  roles: readonly Role[],
+  tags: Record<string, string> = {},
+): Principal {
   const limits = { requestsPerMinute: undefined, tokensPerMinute: undefined, maxConcurrent: undefined };
   return { apiKeyId, roles, allowedModels: [], limits, tags };
 }

@@ -182,7 +182,6 @@ interface ErrorFacts extends ErrorContext {
 
 function createError(reason: ProviderErrorReason, stated: StatedError, facts: ErrorFacts): ProviderError {
   const { providerStatus } = facts.seen;
-  const text = toSafeText(facts.text, facts.secrets);
   const summary = MESSAGES[reason] ?? "the provider failed";
   const message = providerStatus === undefined ? summary : `${summary} (HTTP ${providerStatus})`;
   const quote = QUOTES_PROVIDER.has(reason) ? toSafeText(stated.message, facts.secrets) : "";
@@ -191,6 +190,15 @@ function createError(reason: ProviderErrorReason, stated: StatedError, facts: Er
     billing: facts.billing,
     metadata: facts.metadata,
     retryAfterMs: readRetryAfterMs(facts.headers),
-    cause: toSafeText([...stated.codes, text].join(" "), facts.secrets),
+    cause: toLoggableCause(stated, facts),
   });
+}
+
+/**
+ * The cause is logged, and a provider's message may quote the prompt: only its codes are kept, or, of a body that is
+ * not an error of its API, such as a proxy's page, the text.
+ */
+function toLoggableCause(stated: StatedError, { text, secrets }: ErrorFacts): string {
+  if (stated.codes.length > 0) return toSafeText(stated.codes.join(" "), secrets);
+  return stated.message === "" ? toSafeText(text, secrets) : "a message without a code";
 }

@@ -8,8 +8,8 @@ export interface ConnectionTable {
   /** Destroys the socket unless `established` is called for it in time. */
   startDeadline(socket: Socket, timeoutMs: number): void;
   established(socket: Socket): void;
-  /** Destroys those that have not shown a real client. */
-  destroyPending(): void;
+  /** Destroys those that have not shown a real client, unless `spared` says otherwise. */
+  destroyPending(spared: (socket: Socket) => boolean): void;
   destroyAll(): void;
   /** Resolves as soon as no connection is open. */
   whenEmpty(): Promise<void>;
@@ -48,8 +48,10 @@ export function createConnectionTable(): ConnectionTable {
       socket.once("close", () => established(socket));
     },
     established,
-    destroyPending() {
-      for (const socket of deadlines.keys()) socket.destroy();
+    destroyPending(spared) {
+      for (const socket of deadlines.keys()) {
+        if (!spared(socket)) socket.destroy();
+      }
     },
     destroyAll() {
       for (const socket of open) socket.destroy();

@@ -10,8 +10,8 @@ export type EdgeResponse = ServerResponse | Http2ServerResponse;
 /** A plain Node handler: the only thing that the edge and the RPC layer know of each other. */
 export type Handler = (request: EdgeRequest, response: EdgeResponse) => void;
 
-/** Response headers, lower-case; a list becomes one field line each. */
-export type AnswerHeaders = Readonly<Record<string, string | readonly string[]>>;
+/** Response headers, lower-case. */
+export type AnswerHeaders = Readonly<Record<string, string>>;
 
 /** A complete answer with a body of known length. */
 export interface Answer {
@@ -31,7 +31,11 @@ export function isHttp2(response: EdgeResponse): response is Http2ServerResponse
  */
 export function sendAnswer(request: EdgeRequest, response: EdgeResponse, answer: Answer): void {
   if (response.headersSent || response.destroyed || response.writableEnded) return;
-  for (const [name, value] of Object.entries(answer.headers)) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(answer.headers)) {
+    // CORS may have set one already; the answer depends on both.
+    if (name === "vary") response.appendHeader(name, value);
+    else response.setHeader(name, value);
+  }
   const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
   if (answer.status !== 204 && answer.status !== 304) response.setHeader("content-length", body.byteLength);
   response.statusCode = answer.status;

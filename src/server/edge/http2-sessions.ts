@@ -1,6 +1,6 @@
 import type { Http2Session } from "node:http2";
 import type { Socket } from "node:net";
-import { closeWhenIdle, drainSession, probe } from "./http2-session.ts";
+import { closeWhenIdle, probe } from "./http2-session.ts";
 import type { ServerLimits } from "./limits.ts";
 
 /** The open HTTP/2 sessions of a listener. */
@@ -10,7 +10,13 @@ export interface Http2Sessions {
   readonly onStalledStream: (session: Http2Session) => void;
   /** A stream ended with bytes that were never sent. */
   readonly onDiscardedBytes: (session: Http2Session, bytes: number) => void;
-  /** Drains every session, also those to come. */
+  /** Whether a session runs on this socket. */
+  has(socket: Socket): boolean;
+  /**
+   * Sends GOAWAY on every session, also on those to come. It names the last stream that is served: a client may send
+   * anything later again elsewhere. (A first GOAWAY that refuses nothing, as RFC 9113 §6.8 suggests, cannot be had of
+   * Node: after any GOAWAY it ignores new streams without a word.)
+   */
   drain(): void;
 }
 
@@ -26,17 +32,19 @@ export function createHttp2Sessions(limits: ServerLimits): Http2Sessions {
   // new stream (seen with 26.10: after 290 streams cancelled with 34 kB unsent each). A session on its way there is
   // drained, so that the client makes a new connection.
   const maxDiscardedBytes = (limits.http2MaxSessionMegabytes * 1_000_000) / 2;
+  const sockets = new WeakSet<Socket>();
   let draining = false;
 
   return {
     add(session, socket) {
       open.set(session, { socket, probing: false, discardedBytes: 0 });
+      sockets.add(socket);
       session.once("close", () => open.delete(session));
       closeWhenIdle(
         { session, socket },
         { idleTimeoutMs: limits.http2IdleTimeoutMs, lingerMs: limits.headersTimeoutMs },
       );
-      if (draining) drainSession(session, limits.headersTimeoutMs);
+      if (draining) session.close();
     },
     onStalledStream(session) {
       const entry = open.get(session);
@@ -56,11 +64,14 @@ export function createHttp2Sessions(limits: ServerLimits): Http2Sessions {
       const entry = open.get(session);
       if (entry === undefined) return;
       entry.discardedBytes += bytes;
-      if (entry.discardedBytes > maxDiscardedBytes) drainSession(session, limits.headersTimeoutMs);
+      if (entry.discardedBytes > maxDiscardedBytes) session.close();
+    },
+    has(socket) {
+      return sockets.has(socket);
     },
     drain() {
       draining = true;
-      for (const session of open.keys()) drainSession(session, limits.headersTimeoutMs);
+      for (const session of open.keys()) session.close();
     },
   };
 }

@@ -108,7 +108,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       exchanges.closeHttp1AfterAnswers();
       sessions.drain();
       if (http1.listening) http1.close();
-      connections.destroyPending();
+      connections.destroyPending((socket) => sessions.has(socket));
       const grace = Promise.withResolvers<void>();
       const timer = setTimeout(grace.resolve, graceMs);
       await Promise.race([closed, grace.promise]);

@@ -42,11 +42,15 @@ export function findHeaderFault(
     seen ??= [];
     seen.push(name);
   }
-  if (count > maxHeaders) return fault(`more than ${maxHeaders} headers were sent`);
-  if (bytes > maxHeaderBytes) return fault(`the headers exceed ${maxHeaderBytes} bytes`);
+  if (count > maxHeaders) return tooLarge(`more than ${maxHeaders} headers were sent`);
+  if (bytes > maxHeaderBytes) return tooLarge(`the headers exceed ${maxHeaderBytes} bytes`);
   return undefined;
 }
 
 function fault(message: string): Refusal {
   return { reason: "INVALID_REQUEST", message };
+}
+
+function tooLarge(message: string): Refusal {
+  return { ...fault(message), httpStatus: 431 };
 }

@@ -6,7 +6,7 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { GatewayError } from "../../core/errors.ts";
-import { toConnectError } from "../error-map.ts";
+import { errorHeaders, toConnectError } from "../error-map.ts";
 import { protocolOf } from "./protocol.ts";
 import { type NodeRequest, type NodeResponse, requestIdOf } from "./rpc-call.ts";
 import { releaseRequest } from "./write-response.ts";
@@ -36,10 +36,8 @@ export function rejectCall(
 ): void {
   const requestId = options.requestId ?? requestIdOf(request);
   const connectError = toConnectError(error, requestId);
-  response.setHeader("x-request-id", requestId);
-  const retryAfter = connectError.metadata.get("retry-after");
-  if (retryAfter !== null) response.setHeader("retry-after", retryAfter);
-  for (const [name, value] of Object.entries(options.headers ?? {})) response.setHeader(name, value);
+  const headers = { ...errorHeaders(error, requestId), ...options.headers };
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   const contentType = request.headers["content-type"];
   releaseRequest(request, response);
   switch (request.method === "POST" ? protocolOf(contentType) : undefined) {

@@ -7,7 +7,7 @@ import { GatewayError } from "../../core/errors.ts";
 import { newId, REQUEST_ID_PATTERN } from "../../core/ids.ts";
 import type { Principal } from "../../core/keys.ts";
 import type { CompletionEnd, RequestTelemetry, Telemetry } from "../../core/telemetry.ts";
-import { toConnectError } from "../error-map.ts";
+import { errorHeaders, toConnectError } from "../error-map.ts";
 import type { AuthenticatedCall } from "./call-context.ts";
 import { type RpcProtocol, telemetryProtocol } from "./protocol.ts";
 import { parseTimeoutMs, type TimeoutLimits } from "./timeout.ts";
@@ -175,10 +175,12 @@ export class RpcCall implements ContextValues, AuthenticatedCall {
   fail(thrown: unknown): ConnectError {
     this.begin();
     if (!this.failure) {
-      this.failure = toConnectError(thrown, this.requestId);
-      if (!this.response.headersSent) {
-        const retryAfter = this.failure.metadata.get("retry-after");
-        if (retryAfter !== null) this.response.setHeader("retry-after", retryAfter);
+      const error = GatewayError.from(thrown);
+      this.failure = toConnectError(error, this.requestId);
+      // Too late for headers in the middle of a stream: then what they say goes with its end.
+      for (const [name, value] of Object.entries(errorHeaders(error, this.requestId))) {
+        if (this.response.headersSent) this.failure.metadata.set(name, value);
+        else this.response.setHeader(name, value);
       }
     }
     return this.failure;

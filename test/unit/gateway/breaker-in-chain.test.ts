@@ -23,7 +23,8 @@ const times = (count: number, step: Step): Step[] => Array.from({ length: count 
 /** Five timeouts of a provider that is alone in its chain. */
 async function openBreaker(harness: Harness): Promise<void> {
   harness.openai.plays(...times(5, fails("PROVIDER_TIMEOUT")));
-  for (let request = 0; request < 5; request += 1) await failureOf(harness.complete({ model: "openai/gpt-5-mini" }));
+  for (let request = 0; request < 5; request += 1)
+    await failureOf(harness.complete({ model: "openai/gpt-5-mini" }));
 }
 
 describe("the breaker of a candidate", () => {
@@ -67,12 +68,20 @@ describe("the breaker of a candidate", () => {
     await openBreaker(harness);
     await vi.advanceTimersByTimeAsync(5_000);
     await inFakeTime(harness.complete({ model: "openai/gpt-5-mini" }));
-    expect(harness.telemetry.breakerStates.map(({ state }) => state)).toEqual(["open", "half_open", "closed"]);
+    expect(harness.telemetry.breakerStates.map(({ state }) => state)).toEqual([
+      "open",
+      "half_open",
+      "closed",
+    ]);
   });
 
   it("is not moved by what is the request's fault", async () => {
     const harness = createHarness({ chain: [OPENAI] });
-    for (const reason of ["PROVIDER_INVALID_REQUEST", "CONTENT_FILTERED", "PROVIDER_QUOTA_EXHAUSTED"] as const) {
+    for (const reason of [
+      "PROVIDER_INVALID_REQUEST",
+      "CONTENT_FILTERED",
+      "PROVIDER_QUOTA_EXHAUSTED",
+    ] as const) {
       for (let request = 0; request < 6; request += 1) {
         harness.openai.plays(fails(reason));
         await failureOf(harness.complete());
@@ -84,7 +93,8 @@ describe("the breaker of a candidate", () => {
   it("opened by a request's own failure ends its retries at once, with the failure and not the refusal", async () => {
     const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
     harness.openai.plays(...times(4, fails("PROVIDER_TIMEOUT")));
-    for (let request = 0; request < 4; request += 1) await failureOf(harness.complete({ model: "openai/gpt-5-mini" }));
+    for (let request = 0; request < 4; request += 1)
+      await failureOf(harness.complete({ model: "openai/gpt-5-mini" }));
     harness.openai.plays(fails("PROVIDER_OVERLOADED"));
     const { value, elapsedMs } = await timed(harness.complete());
     expect(value.provider).toBe("deepseek");
@@ -168,7 +178,12 @@ describe("a candidate whose recent median exceeds what is left", () => {
   it("is judged by first tokens when the call is a stream, and by whole answers when it is not", async () => {
     const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
     for (let request = 0; request < 5; request += 1) {
-      harness.openai.plays(streams([{ afterMs: 100, texts: ["a"] }, { afterMs: 8_000, texts: ["b"] }]));
+      harness.openai.plays(
+        streams([
+          { afterMs: 100, texts: ["a"] },
+          { afterMs: 8_000, texts: ["b"] },
+        ]),
+      );
       await inFakeTime(harness.stream({ model: "openai/gpt-5-mini" }));
     }
     expect(await inFakeTime(harness.stream({ deadlineMs: 7_000 }))).toMatchObject(OPENAI);

@@ -146,6 +146,17 @@ describe("a caller who goes away", () => {
     expectLedgerLaws(harness);
   });
 
+  it("at the moment a provider fails is what the request ended with", async () => {
+    const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
+    const caller = new AbortController();
+    harness.openai.plays(fails("PROVIDER_TIMEOUT"));
+    harness.ledger.does({ settle: async () => caller.abort() });
+    const error = await failureOf(harness.complete({ signal: caller.signal }));
+    expect(error.reason).toBe("CANCELLED");
+    expect(error.attempts).toMatchObject([{ errorReason: "PROVIDER_TIMEOUT" }]);
+    expect(harness.deepseek.calls).toHaveLength(0);
+  });
+
   it("counts as a passed deadline when its own timer fired just before ours", async () => {
     const harness = createHarness({ chain: [OPENAI] });
     harness.openai.plays(hangs());

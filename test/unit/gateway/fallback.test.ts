@@ -20,25 +20,26 @@ afterEach(() => {
 });
 
 /** What follows a failure of the first of two providers: how often it is asked, and whether the second one is. */
-const AFTER: Readonly<Record<ProviderErrorReason, { readonly calls: number; readonly fallsBack: boolean }>> = {
-  PROVIDER_RATE_LIMITED: { calls: 3, fallsBack: true },
-  PROVIDER_OVERLOADED: { calls: 3, fallsBack: true },
-  PROVIDER_ERROR: { calls: 3, fallsBack: true },
-  PROVIDER_UNREACHABLE: { calls: 3, fallsBack: true },
-  PROVIDER_BAD_RESPONSE: { calls: 3, fallsBack: true },
-  PROVIDER_STREAM_CUT: { calls: 3, fallsBack: true },
-  PROVIDER_TIMEOUT: { calls: 1, fallsBack: true },
-  PROVIDER_AUTHENTICATION: { calls: 1, fallsBack: true },
-  PROVIDER_QUOTA_EXHAUSTED: { calls: 1, fallsBack: true },
-  PROVIDER_MODEL_NOT_FOUND: { calls: 1, fallsBack: true },
-  PROVIDER_CIRCUIT_OPEN: { calls: 1, fallsBack: true },
-  PROVIDER_SKIPPED: { calls: 1, fallsBack: true },
-  CONTEXT_TOO_LONG: { calls: 1, fallsBack: true },
-  PROVIDER_INVALID_REQUEST: { calls: 1, fallsBack: false },
-  CONTENT_FILTERED: { calls: 1, fallsBack: false },
-  DEADLINE_EXCEEDED: { calls: 1, fallsBack: false },
-  CANCELLED: { calls: 1, fallsBack: false },
-};
+const AFTER: Readonly<Record<ProviderErrorReason, { readonly calls: number; readonly fallsBack: boolean }>> =
+  {
+    PROVIDER_RATE_LIMITED: { calls: 3, fallsBack: true },
+    PROVIDER_OVERLOADED: { calls: 3, fallsBack: true },
+    PROVIDER_ERROR: { calls: 3, fallsBack: true },
+    PROVIDER_UNREACHABLE: { calls: 3, fallsBack: true },
+    PROVIDER_BAD_RESPONSE: { calls: 3, fallsBack: true },
+    PROVIDER_STREAM_CUT: { calls: 3, fallsBack: true },
+    PROVIDER_TIMEOUT: { calls: 1, fallsBack: true },
+    PROVIDER_AUTHENTICATION: { calls: 1, fallsBack: true },
+    PROVIDER_QUOTA_EXHAUSTED: { calls: 1, fallsBack: true },
+    PROVIDER_MODEL_NOT_FOUND: { calls: 1, fallsBack: true },
+    PROVIDER_CIRCUIT_OPEN: { calls: 1, fallsBack: true },
+    PROVIDER_SKIPPED: { calls: 1, fallsBack: true },
+    CONTEXT_TOO_LONG: { calls: 1, fallsBack: true },
+    PROVIDER_INVALID_REQUEST: { calls: 1, fallsBack: false },
+    CONTENT_FILTERED: { calls: 1, fallsBack: false },
+    DEADLINE_EXCEEDED: { calls: 1, fallsBack: false },
+    CANCELLED: { calls: 1, fallsBack: false },
+  };
 
 const cases = Object.entries(AFTER).map(([reason, after]) => ({
   reason: reason as ProviderErrorReason,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { fails, hangs, streams } from "../../support/fake-provider.ts";
+import { answers, fails, hangs, streams } from "../../support/fake-provider.ts";
 import {
   createHarness,
   DEEPSEEK,
@@ -9,7 +9,13 @@ import {
   OPENAI,
   timed,
 } from "../../support/gateway-harness.ts";
-import { accepts, breaksWith, hangsForEver, isDurableAfter, refuses } from "../../support/recording-ledger.ts";
+import {
+  accepts,
+  breaksWith,
+  hangsForEver,
+  isDurableAfter,
+  refuses,
+} from "../../support/recording-ledger.ts";
 
 const GRACE_MS = 50;
 
@@ -122,14 +128,28 @@ describe("a ledger that refuses", () => {
     expectLedgerLaws(harness);
   });
 
-  it.each(["settle", "finish"] as const)("to keep what was told to %s: the caller gets no answer", async (write) => {
-    const harness = createHarness({ chain: [OPENAI] });
-    const cause = new Error("value out of range");
-    harness.ledger.does({ [write]: breaksWith(cause) });
+  it.each(["settle", "finish"] as const)(
+    "to keep what was told to %s: the caller gets no answer",
+    async (write) => {
+      const harness = createHarness({ chain: [OPENAI] });
+      const cause = new Error("value out of range");
+      harness.ledger.does({ [write]: breaksWith(cause) });
+      const error = await failureOf(harness.complete());
+      expect(error).toMatchObject({ reason: "LEDGER_UNAVAILABLE", cause });
+      expect(error.message).not.toContain("range");
+      expect(error.attempts).toHaveLength(1);
+      expectLedgerLaws(harness);
+    },
+  );
+
+  it("to keep an earlier attempt, long before the answer: the caller gets no answer", async () => {
+    const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
+    harness.openai.plays(fails("PROVIDER_TIMEOUT"));
+    harness.deepseek.plays(answers({ afterMs: 1_000 }));
+    harness.ledger.does({ settle: breaksWith(new Error("no")) });
     const error = await failureOf(harness.complete());
-    expect(error).toMatchObject({ reason: "LEDGER_UNAVAILABLE", cause });
-    expect(error.message).not.toContain("range");
-    expect(error.attempts).toHaveLength(1);
+    expect(error.reason).toBe("LEDGER_UNAVAILABLE");
+    expect(error.attempts).toHaveLength(2);
     expectLedgerLaws(harness);
   });
 
@@ -189,15 +209,18 @@ describe("a ledger that hangs", () => {
     expect(harness.openai.calls).toHaveLength(0);
   });
 
-  it.each(["settle", "finish"] as const)("on %s of an answer: the deadline is what the caller hears", async (write) => {
-    const harness = createHarness({ chain: [OPENAI] });
-    harness.ledger.does({ [write]: hangsForEver });
-    const startedAtMs = performance.now();
-    const error = await failureOf(harness.complete({ deadlineMs: 1_000 }));
-    expect(error.reason).toBe("DEADLINE_EXCEEDED");
-    expect(performance.now() - startedAtMs).toBeLessThanOrEqual(1_000 + GRACE_MS);
-    expect(error.attempts).toMatchObject([{ outcome: "succeeded", billingState: "settled" }]);
-  });
+  it.each(["settle", "finish"] as const)(
+    "on %s of an answer: the deadline is what the caller hears",
+    async (write) => {
+      const harness = createHarness({ chain: [OPENAI] });
+      harness.ledger.does({ [write]: hangsForEver });
+      const startedAtMs = performance.now();
+      const error = await failureOf(harness.complete({ deadlineMs: 1_000 }));
+      expect(error.reason).toBe("DEADLINE_EXCEEDED");
+      expect(performance.now() - startedAtMs).toBeLessThanOrEqual(1_000 + GRACE_MS);
+      expect(error.attempts).toMatchObject([{ outcome: "succeeded", billingState: "settled" }]);
+    },
+  );
 
   it("after the deadline: the error is not held up by more than the grace", async () => {
     const harness = createHarness({ chain: [OPENAI] });
@@ -210,15 +233,17 @@ describe("a ledger that hangs", () => {
     expect(harness.ledger.finished).toHaveLength(1);
   });
 
-  it("a little: an answer that came just at the deadline still counts when it is durable in the grace", async () => {
+  it("a little: an answer that came just before the deadline still counts when it is durable within the grace", async () => {
     const harness = createHarness({ chain: [OPENAI] });
-    harness.ledger.does({ settle: isDurableAfter(10) });
     const caller = new AbortController();
-    harness.openai.plays(streams(["a"]));
-    const sink = { started: () => caller.abort(), deltas: () => undefined };
-    // The stand-in sees the abort after this delta, so the attempt fails: cancelled, but settled.
-    const error = await failureOf(harness.stream({ signal: caller.signal }, sink));
-    expect(error.reason).toBe("CANCELLED");
+    const durable = isDurableAfter(10);
+    harness.ledger.does({
+      settle: () => {
+        caller.abort();
+        return durable();
+      },
+    });
+    expect(await inFakeTime(harness.complete({ signal: caller.signal }))).toMatchObject(OPENAI);
     expect(harness.timeline).toContain("settled 1");
     expectLedgerLaws(harness);
   });

@@ -102,6 +102,19 @@ describe("the retry budget of the process", () => {
     expectLedgerLaws(harness, { requests: 4 });
   });
 
+  it("is earned by the first attempt at a provider and not by its retries", async () => {
+    const harness = createHarness({
+      chain: [OPENAI],
+      retryBudget: createRetryBudget({ ratio: 0.5, burst: 2 }),
+    });
+    harness.openai.plays(...times(20, fails("PROVIDER_RATE_LIMITED")));
+    const attempts: number[] = [];
+    for (let request = 0; request < 3; request += 1) {
+      attempts.push((await failureOf(harness.complete())).attempts.length);
+    }
+    expect(attempts).toEqual([3, 1, 2]);
+  });
+
   it("is not touched by a fallback", async () => {
     const harness = createHarness({
       chain: [OPENAI, DEEPSEEK],

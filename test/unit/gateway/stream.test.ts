@@ -59,7 +59,12 @@ describe("a stream", () => {
 
   it("reports the time to its first token, once", async () => {
     const harness = createHarness({ chain: [OPENAI] });
-    harness.openai.plays(streams([{ afterMs: 120, texts: ["a"] }, { afterMs: 80, texts: ["b"] }]));
+    harness.openai.plays(
+      streams([
+        { afterMs: 120, texts: ["a"] },
+        { afterMs: 80, texts: ["b"] },
+      ]),
+    );
     await inFakeTime(harness.stream());
     expect(harness.telemetry.firstTokensMs).toEqual([120]);
     expect(harness.ledger.settled[0]).toMatchObject({ timeToFirstTokenMs: 120, latencyMs: 200 });
@@ -89,7 +94,10 @@ describe("a stream", () => {
     const options = { usage: usageOf(100, 50) };
     harness.openai.plays(streams(["a"], { kind: "failed", reason: "PROVIDER_STREAM_CUT", options }));
     const error = await failureOf(harness.stream());
-    expect(error.attempts[0]).toMatchObject({ usageSource: "reported", usage: { tokensIn: 100, tokensOut: 50 } });
+    expect(error.attempts[0]).toMatchObject({
+      usageSource: "reported",
+      usage: { tokensIn: 100, tokensOut: 50 },
+    });
   });
 });
 

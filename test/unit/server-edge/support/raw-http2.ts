@@ -41,7 +41,7 @@ export function encodeFrame(
   type: number,
   flags: number,
   streamId: number,
-  payload = Buffer.alloc(0),
+  payload: Buffer = Buffer.alloc(0),
 ): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);

@@ -1,0 +1,89 @@
+import { randomUUID } from "node:crypto";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, describe } from "vitest";
+import {
+  type CompleteRequestSchema,
+  CompletionService,
+  type StreamCompleteResponse,
+} from "../../gen/es/llmgateway/v1/completion_pb.ts";
+import { Role } from "../../gen/es/llmgateway/v1/content_pb.ts";
+import type { CallOptions, GatewayClient } from "../support/clients/gateway-client.ts";
+import { type GatewayUnderTest, MODEL } from "../support/gateway-under-test.ts";
+import { describeCompletions } from "./client-completion-suite.ts";
+import { describeCosts } from "./client-cost-suite.ts";
+import { describeErrors } from "./client-error-suite.ts";
+import { describeKeys } from "./client-key-suite.ts";
+import { describeProbes } from "./client-probe-suite.ts";
+import { describeStreams } from "./client-stream-suite.ts";
+
+type CompleteInit = MessageInitShape<typeof CompleteRequestSchema>;
+
+/** What the parts of the suite work with. Everything but `gateway` is there only while tests run. */
+export interface ClientSuite {
+  readonly client: GatewayClient;
+  readonly gateway: GatewayUnderTest;
+  /** Of a key that may complete and see its own costs. */
+  readonly key: string;
+  /** Completes one message of the user; its text is also what the simulator's bill is searched for. */
+  complete(text: string, request?: CompleteInit, options?: CallOptions): ReturnType<typeof completeWith>;
+  stream(text: string, request?: CompleteInit, options?: CallOptions): AsyncIterable<StreamCompleteResponse>;
+}
+
+/** The suite that every client must pass: the same answers and the same errors from all. */
+export function describeClient(
+  name: string,
+  createClient: (gateway: GatewayUnderTest) => GatewayClient,
+  gateway: () => GatewayUnderTest,
+): void {
+  describe(name, () => {
+    let client: GatewayClient;
+    let key = "";
+    beforeAll(async () => {
+      client = createClient(gateway());
+      key = (await gateway().createKey()).secret;
+    });
+    afterAll(() => client.close());
+    const suite: ClientSuite = {
+      get client() {
+        return client;
+      },
+      get gateway() {
+        return gateway();
+      },
+      get key() {
+        return key;
+      },
+      complete: (text, request, options) =>
+        completeWith(client, { ...userMessage(text), ...request }, { key, ...options }),
+      stream: (text, request, options) =>
+        client.stream(
+          CompletionService.method.streamComplete,
+          { request: { ...userMessage(text), ...request } as CompleteInit },
+          { key, ...options },
+        ),
+    };
+    describeCompletions(suite);
+    describeStreams(suite);
+    describeErrors(suite);
+    describeCosts(suite);
+    describeKeys(suite);
+    describeProbes(suite);
+  });
+}
+
+export function completeWith(client: GatewayClient, request: CompleteInit, options: CallOptions) {
+  return client.unary(CompletionService.method.complete, request, options);
+}
+
+/** A text that occurs in no other call, with directives for the simulator. */
+export function uniquePrompt(...directives: readonly string[]): string {
+  return [`prompt ${randomUUID()}`, ...directives].join(" ");
+}
+
+export function userMessage(text: string): CompleteInit {
+  return { model: MODEL, messages: [{ role: Role.USER, parts: [textPart(text)] }] };
+}
+
+export function textPart(text: string) {
+  return { content: { case: "text" as const, value: text } };
+}

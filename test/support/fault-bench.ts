@@ -1,0 +1,196 @@
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { KeyRole } from "../../gen/es/llmgateway/v1/access_pb.ts";
+import type { PersonalityName } from "../../simulator/personalities.ts";
+import { LIST_PRICES } from "../../simulator/prices.ts";
+import type { Script } from "../../simulator/script.ts";
+import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
+import {
+  type CompletionOptions,
+  type CompletionOutcome,
+  createGatewayClients,
+  type GatewayClients,
+} from "./completion-client.ts";
+import { ADMIN_KEY, type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
+
+/** Providers of the gateway that are configured alike; each test takes unused ones, with closed breakers. */
+export interface ProviderGroup {
+  readonly profile: PersonalityName;
+  /** Default: the simulator. */
+  readonly baseUrl?: string;
+  /** Default: `PROVIDER_TIMEOUT`. */
+  readonly timeoutSeconds?: number;
+  /** Default 30. */
+  readonly count?: number;
+}
+
+export interface FaultBenchOptions {
+  /** By name; default one group for each personality of the simulator, of its name. */
+  readonly groups?: Readonly<Record<string, ProviderGroup>>;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Kept after the bench if given. */
+  readonly dataDir?: string;
+}
+
+export interface BenchCall extends Omit<CompletionOptions, "secret" | "requestId" | "text"> {
+  readonly requestId?: string;
+  readonly secret?: string;
+  readonly text?: string;
+  /** What each personality of the simulator does with this request. */
+  readonly scripts?: Readonly<Partial<Record<PersonalityName, Script>>>;
+  /** The provider completes the answer, but says nothing or nonsense of its usage: the record must be an estimate. */
+  readonly usageHidden?: boolean;
+  /** The request may be given up before it reached the simulator, which then has no line for it. */
+  readonly mayBeLost?: boolean;
+}
+
+/** A running gateway in front of a running simulator, and all that was asked of it. */
+export interface FaultBench {
+  readonly gateway: GatewayProcess;
+  readonly simulator: Simulator;
+  readonly clients: GatewayClients;
+  /** Of a key that may invoke. */
+  readonly secret: string;
+  readonly apiKeyId: string;
+  /** Secret that each provider of the gateway is called with. */
+  readonly providerKeys: ReadonlyMap<string, string>;
+  /** Every completion that was asked for, as its caller saw it. */
+  readonly outcomes: readonly CompletionOutcome[];
+  readonly calls: ReadonlyMap<string, BenchCall>;
+  /** `provider/model` of a group, of a provider that was not used yet. */
+  candidate(group?: string, model?: string): string;
+  complete(call: BenchCall): Promise<CompletionOutcome>;
+  close(): Promise<void>;
+}
+
+const MODELS: Readonly<Record<PersonalityName, string>> = {
+  openai: "sim-model",
+  deepseek: "sim-model",
+  huggingface: "sim-org/sim-model:sim",
+};
+
+const DEFAULT_GROUPS: Readonly<Record<string, ProviderGroup>> = {
+  openai: { profile: "openai" },
+  deepseek: { profile: "deepseek" },
+  huggingface: { profile: "huggingface" },
+};
+
+const DEFAULT_COUNT = 30;
+
+interface Named extends ProviderGroup {
+  readonly name: string;
+  readonly group: string;
+  readonly key: string;
+}
+
+/** Starts both. The prices are the simulator's own, for every provider. */
+export async function startFaultBench(options: FaultBenchOptions = {}): Promise<FaultBench> {
+  const simulator = await startSimulator();
+  const providers = nameProviders(options.groups ?? DEFAULT_GROUPS);
+  const folder = mkdtempSync(join(tmpdir(), "llm-gateway-bench-"));
+  const configFile = join(folder, "config.json");
+  writeFileSync(configFile, JSON.stringify(configOf(providers, simulator)));
+  const gateway = await startGatewayProcess({
+    env: {
+      CONFIG_FILE: configFile,
+      ...Object.fromEntries(providers.map(({ name, key }) => [keyVariable(name), key])),
+      ...options.env,
+    },
+    ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+  });
+  const clients = createGatewayClients(gateway.url);
+  const created = await clients
+    .keys(ADMIN_KEY)
+    .createKey({ key: { displayName: "bench", roles: [KeyRole.INVOKE] } });
+  const outcomes: CompletionOutcome[] = [];
+  const calls = new Map<string, BenchCall>();
+  const unused = new Map(
+    Object.keys(options.groups ?? DEFAULT_GROUPS).map((group) => [
+      group,
+      providers.filter((p) => p.group === group),
+    ]),
+  );
+  const close = async () => {
+    const code = await gateway.stop();
+    await simulator.close();
+    rmSync(folder, { recursive: true, force: true });
+    if (code !== 0) throw new Error(`the gateway exited with ${code}:\n${gateway.output()}`);
+  };
+  return {
+    ...{ gateway, simulator, clients, outcomes, calls, close },
+    secret: created.secret,
+    apiKeyId: created.key?.apiKeyId ?? "",
+    providerKeys: new Map(providers.map(({ name, key }) => [name, key])),
+    candidate(group = "openai", model) {
+      const next = unused.get(group)?.shift();
+      if (!next) throw new Error(`no provider left in group ${group}`);
+      return `${next.name}/${model ?? MODELS[next.profile]}`;
+    },
+    async complete(call) {
+      const requestId = call.requestId ?? randomUUID();
+      calls.set(requestId, call);
+      const { scripts, usageHidden, mayBeLost, ...rest } = call;
+      const text = `${call.text ?? "Hello."} request=${requestId}${directivesOf(scripts)}`;
+      const outcome = await clients.complete({
+        ...rest,
+        requestId,
+        text,
+        secret: call.secret ?? created.secret,
+      });
+      outcomes.push(outcome);
+      return outcome;
+    },
+  };
+}
+
+function nameProviders(groups: Readonly<Record<string, ProviderGroup>>): readonly Named[] {
+  return Object.entries(groups).flatMap(([group, settings]) =>
+    Array.from({ length: settings.count ?? DEFAULT_COUNT }, (_, index) => {
+      const name = `${group}-${index + 1}`;
+      return { ...settings, name, group, key: `sk-${name}-${randomUUID()}` };
+    }),
+  );
+}
+
+const keyVariable = (provider: string) => `KEY_OF_${provider.toUpperCase().replaceAll("-", "_")}`;
+
+function configOf(providers: readonly Named[], simulator: Simulator): unknown {
+  return {
+    // A request is answered by the models that it names, and by no others.
+    default_chain: [],
+    providers: Object.fromEntries(
+      providers.map(({ name, profile, baseUrl, timeoutSeconds }) => [
+        name,
+        {
+          profile,
+          base_url: baseUrl ?? simulator.baseUrl(profile),
+          api_key_env: keyVariable(name),
+          ...(timeoutSeconds === undefined ? {} : { timeout: timeoutSeconds }),
+        },
+      ]),
+    ),
+    prices: providers.flatMap(({ name, profile }) =>
+      LIST_PRICES.filter(({ personality }) => personality === profile).map((price) => ({
+        provider: name,
+        model: price.model,
+        input: price.inputUsdPerMillion,
+        cache_read: price.cachedInputUsdPerMillion,
+        cache_write: price.cacheWriteInputUsdPerMillion,
+        output: price.outputUsdPerMillion,
+      })),
+    ),
+  };
+}
+
+function directivesOf(scripts: BenchCall["scripts"]): string {
+  return Object.entries(scripts ?? {})
+    .map(([personality, script]) => ` [[sim:${personality} ${JSON.stringify(script)}]]`)
+    .join("");
+}
+
+/** The request that a text of the bench belongs to. */
+export function requestIdIn(text: string): string | undefined {
+  return /\brequest=([!-~]{1,36})/.exec(text)?.[1];
+}

@@ -1,0 +1,258 @@
+import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { expect } from "vitest";
+import type { CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import {
+  type Attempt,
+  AttemptOutcome,
+  BillingState,
+  UsageSource,
+} from "../../gen/es/llmgateway/v1/usage_pb.ts";
+import type { BillLine } from "../../simulator/bill.ts";
+import { findScriptsInText } from "../../simulator/embedded-script.ts";
+import { costPicoUsd } from "../../simulator/prices.ts";
+import type { Script } from "../../simulator/script.ts";
+import { type FaultBench, requestIdIn } from "./fault-bench.ts";
+import { ADMIN_KEY } from "./gateway-process.ts";
+import { expectExactSums, picoUsdOf } from "./ledger-sums.ts";
+
+/** One call, as the provider billed it and as the ledger has it. */
+export interface Matched {
+  readonly line: BillLine;
+  readonly record: CostRecord;
+  readonly script: Script;
+}
+
+export interface LawLReport {
+  readonly matched: readonly Matched[];
+  /** Records of attempts that the provider never saw. */
+  readonly unseen: readonly CostRecord[];
+  recordsOf(requestId: string): readonly CostRecord[];
+}
+
+/** Within so long an abort reaches the provider's socket; what it generates meanwhile nobody can count. */
+const ABORT_REACHES_PROVIDER_MS = 250;
+const SETTLE_TIMEOUT_MS = 5_000;
+const POLL_MS = 10;
+
+/**
+ * Law L: the ledger equals the provider's own bill. Completed attempts to the token and the picodollar, interrupted
+ * ones flagged and short of at most what was generated while nobody looked, refused ones at zero; nothing twice,
+ * nothing lost, nothing that was never sent; and all reports are the exact sum of the records.
+ */
+export async function expectLawL(bench: FaultBench): Promise<LawLReport> {
+  await bench.simulator.whenIdle();
+  const lines = bench.simulator.bill.lines;
+  const records = await settledRecords(bench, lines.length);
+  expectUnique(records);
+  expectNothingPending(records);
+  const { matched, unseen } = match(bench, lines, records);
+  for (const pair of matched) expectBilledAsRecorded(bench, pair);
+  for (const record of unseen) expectUnsent(bench, record);
+  expectAnswersToAgree(bench, records);
+  await expectExactSums(bench, records);
+  const recordsOf = (requestId: string) =>
+    records.filter((record) => record.requestId === requestId).sort((a, b) => a.ordinal - b.ordinal);
+  return { matched, unseen, recordsOf };
+}
+
+/** All records, as soon as there is one for every line of the bill. An abort is settled a moment after its caller left. */
+async function settledRecords(bench: FaultBench, lines: number): Promise<readonly CostRecord[]> {
+  const giveUpAtMs = performance.now() + SETTLE_TIMEOUT_MS;
+  for (;;) {
+    const records = await listRecords(bench);
+    const requests = new Set(records.map(({ requestId }) => requestId));
+    // The row of a request follows those of its attempts.
+    const complete = records.length >= lines && (await countRequests(bench)) >= BigInt(requests.size);
+    if (complete || performance.now() > giveUpAtMs) return records;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+async function listRecords(bench: FaultBench): Promise<readonly CostRecord[]> {
+  const client = bench.clients.costs(ADMIN_KEY);
+  const records: CostRecord[] = [];
+  const filter = { startTime: { seconds: 0n, nanos: 0 }, endTime: { seconds: 4_102_444_800n, nanos: 0 } };
+  let pageToken = "";
+  do {
+    const page = await client.listCostRecords({ filter, pageSize: 40, pageToken });
+    records.push(...page.records);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return records;
+}
+
+async function countRequests(bench: FaultBench): Promise<bigint> {
+  const { totals } = await bench.clients.costs(ADMIN_KEY).costQuery({});
+  return totals?.requests ?? 0n;
+}
+
+function expectUnique(records: readonly CostRecord[]): void {
+  expect(new Set(records.map(({ attemptId }) => attemptId)).size, "attempt ids").toBe(records.length);
+  const places = new Set(records.map(({ requestId, ordinal }) => `${requestId} ${ordinal}`));
+  expect(places.size, "attempts of a request").toBe(records.length);
+}
+
+function expectNothingPending(records: readonly CostRecord[]): void {
+  for (const record of records) {
+    expect(record.billingState).not.toBe(BillingState.UNSPECIFIED);
+    expect(record.outcome).not.toBe(AttemptOutcome.UNSPECIFIED);
+  }
+}
+
+/** Joins by the request id in the prompt, the provider's key and the order of the calls. */
+function match(bench: FaultBench, lines: readonly BillLine[], records: readonly CostRecord[]) {
+  const seen = new Map(bench.simulator.requests.recent().map((request) => [request.callId, request]));
+  const providerByHash = new Map(
+    [...bench.providerKeys].map(([provider, key]) => [
+      `sha256:${sha256(`Bearer ${key}`).slice(0, 12)}`,
+      provider,
+    ]),
+  );
+  const open = new Map<string, CostRecord[]>();
+  for (const record of [...records].sort((a, b) => a.ordinal - b.ordinal)) {
+    const key = `${record.requestId} ${record.provider} ${record.model}`;
+    open.set(key, [...(open.get(key) ?? []), record]);
+  }
+  const matched = lines.map((line): Matched => {
+    const request = seen.get(line.callId);
+    const text = lastUserText(request?.body);
+    const provider = providerByHash.get(String(request?.headers.authorization));
+    const candidates = open.get(`${requestIdIn(text)} ${provider} ${line.model}`) ?? [];
+    const record = candidates.find((candidate) => !saysUnsent(candidate));
+    expect(record, `the call ${JSON.stringify(line)} of ${provider} is not on the ledger`).toBeDefined();
+    if (!record) throw new Error("unreachable");
+    candidates.splice(candidates.indexOf(record), 1);
+    return { line, record, script: scriptOf(text, line.personality) };
+  });
+  return { matched, unseen: [...open.values()].flat() };
+}
+
+function lastUserText(body: unknown): string {
+  const messages = (body as { messages?: readonly { content?: unknown }[] } | undefined)?.messages;
+  return String(messages?.at(-1)?.content ?? "");
+}
+
+function scriptOf(text: string, personality: string): Script {
+  const scripts = findScriptsInText(text).filter(
+    (found) => (found.personality ?? personality) === personality,
+  );
+  return Object.assign({}, ...scripts.map(({ script }) => script)) as Script;
+}
+
+const saysUnsent = (record: CostRecord) =>
+  record.billingState === BillingState.NOT_BILLED && record.flags.includes("UNSENT");
+
+function expectBilledAsRecorded(bench: FaultBench, pair: Matched): void {
+  const { line, record } = pair;
+  const where = `${line.state} ${JSON.stringify(line)} against ${describe(record)}`;
+  expect(record.streamed, where).toBe(line.stream);
+  if (line.state === "refused") expectRefused(pair, where);
+  else if (record.usage?.source === UsageSource.REPORTED) expectExact(pair, where);
+  else {
+    const hidden = bench.calls.get(record.requestId)?.usageHidden ?? false;
+    // What was completed, and whose usage reached the gateway, is never a guess.
+    if (line.state === "completed" && record.outcome === AttemptOutcome.SUCCEEDED)
+      expect(hidden, `not reported: ${where}`).toBe(true);
+    expectFlagged(pair, where);
+  }
+}
+
+function expectRefused({ record, script }: Matched, where: string): void {
+  // An error that comes disguised as a success may have cost something: that is said, not hidden.
+  const disguised = script.fault === "errorEvent" || script.fault === "html";
+  if (disguised && record.billingState === BillingState.UNKNOWN) return;
+  expect(record.billingState, where).toBe(BillingState.NOT_BILLED);
+  expect(record.usage, where).toBeUndefined();
+  expect(record.cost?.costUsd, where).toBe("0.000000000000");
+}
+
+function expectExact({ line, record }: Matched, where: string): void {
+  const { usage } = record;
+  expect(
+    {
+      tokensIn: usage?.tokensIn,
+      tokensOut: usage?.tokensOut,
+      cachedTokensIn: usage?.cacheReadTokensIn ?? 0n,
+      cacheWriteTokensIn: usage?.cacheWriteTokensIn ?? 0n,
+      reasoningTokens: usage?.reasoningTokensOut ?? 0n,
+    },
+    where,
+  ).toEqual({
+    tokensIn: BigInt(line.tokensIn),
+    tokensOut: BigInt(line.tokensOut),
+    cachedTokensIn: BigInt(line.cachedTokensIn),
+    cacheWriteTokensIn: BigInt(line.cacheWriteTokensIn),
+    reasoningTokens: BigInt(line.reasoningTokens),
+  });
+  const billed = costPicoUsd(line.personality, line.model, line);
+  expect(record.billingState, where).toBe(
+    billed === undefined ? BillingState.UNPRICED : BillingState.SETTLED,
+  );
+  expect(costOf(record), where).toBe(billed);
+}
+
+/** Said to be a guess, and no worse a guess than it has to be. */
+function expectFlagged({ line, record, script }: Matched, where: string): void {
+  const flagged =
+    record.billingState === BillingState.UNKNOWN || record.usage?.source === UsageSource.ESTIMATED;
+  expect(flagged, `not flagged: ${where}`).toBe(true);
+  const { usage } = record;
+  if (record.cost?.costUsd !== undefined) expect(record.cost.estimated, where).toBe(true);
+  // The input is assumed to be billed; a provider that hung may not have begun to read it.
+  if (line.tokensIn > 0 && script.tokensIn === undefined && script.cachedTokensIn === undefined)
+    expect(usage?.tokensIn, where).toBe(BigInt(line.tokensIn));
+  // Of a unary answer that never came nothing was seen.
+  const sawOutput = line.stream || line.state === "completed";
+  if (!sawOutput || record.outcome !== AttemptOutcome.SUCCEEDED) {
+    const missed = BigInt(line.tokensOut) - (usage?.tokensOut ?? 0n);
+    expect(missed, where).toBeGreaterThanOrEqual(0n);
+    if (line.stream) expect(missed, where).toBeLessThanOrEqual(BigInt(unseenTokens(line, script)));
+  } else expect(usage?.tokensOut, where).toBe(BigInt(line.tokensOut));
+}
+
+/** What a stream may have generated that did not reach the gateway before it went away. */
+function unseenTokens(line: BillLine, script: Script): number {
+  if (line.clientAbortedAfterMs === undefined) return script.reasoningTokens ?? 0;
+  const delayMs = script.tokenDelayMs ?? 0;
+  return delayMs === 0 ? line.tokensOut : Math.ceil(ABORT_REACHES_PROVIDER_MS / delayMs) + 1;
+}
+
+/** Nobody billed it: it costs nothing, or nobody could know whether it arrived and it says so. */
+function expectUnsent(bench: FaultBench, record: CostRecord): void {
+  if (record.billingState === BillingState.UNKNOWN && bench.calls.get(record.requestId)?.mayBeLost) return;
+  expect(record.billingState, describe(record)).toBe(BillingState.NOT_BILLED);
+  expect(costOf(record), describe(record)).toBe(0n);
+}
+
+/** What callers were told of their attempts is what the ledger says of them. */
+function expectAnswersToAgree(bench: FaultBench, records: readonly CostRecord[]): void {
+  const byId = new Map(records.map((record) => [record.attemptId, record]));
+  for (const { attempts, requestId } of bench.outcomes) {
+    for (const attempt of attempts) {
+      const record = byId.get(attempt.attemptId);
+      const same = record !== undefined && record.requestId === requestId && agree(attempt, record);
+      expect(same, `${describe(attempt)} was answered, ${record && describe(record)} is on the ledger`).toBe(
+        true,
+      );
+    }
+  }
+}
+
+function agree(attempt: Attempt, record: CostRecord): boolean {
+  const names = ["ordinal", "provider", "model", "outcome", "errorReason", "usage", "billingState"] as const;
+  return (
+    names.every((name) => isDeepStrictEqual(attempt[name], record[name])) &&
+    attempt.cost?.costUsd === record.cost?.costUsd
+  );
+}
+
+export function costOf(record: CostRecord): bigint | undefined {
+  return record.cost?.costUsd === undefined ? undefined : picoUsdOf(record.cost.costUsd);
+}
+
+function describe(value: CostRecord | Attempt): string {
+  return JSON.stringify(value, (_, part: unknown) => (typeof part === "bigint" ? Number(part) : part));
+}
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -1,0 +1,129 @@
+import { expect } from "vitest";
+import { type CostAmounts, CostDimension, type CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import type { FaultBench } from "./fault-bench.ts";
+import { ADMIN_KEY } from "./gateway-process.ts";
+
+/** Exact sums: tokens as integers, money in picodollars. */
+interface Sums {
+  readonly attempts: bigint;
+  readonly tokensIn: bigint;
+  readonly tokensOut: bigint;
+  readonly uncachedTokensIn: bigint;
+  readonly cacheReadTokensIn: bigint;
+  readonly cacheWriteTokensIn: bigint;
+  readonly textTokensOut: bigint;
+  readonly reasoningTokensOut: bigint;
+  readonly costPicoUsd: bigint;
+}
+
+const GROUPINGS: readonly (readonly CostDimension[])[] = [
+  [],
+  [CostDimension.API_KEY],
+  [CostDimension.PROVIDER],
+  [CostDimension.PROVIDER, CostDimension.MODEL],
+  [CostDimension.END_USER],
+  [CostDimension.HOUR],
+  [CostDimension.API_KEY, CostDimension.PROVIDER, CostDimension.MODEL, CostDimension.DAY],
+];
+
+/** The records, the rows of every grouping, their totals, and the plain JSON routes all come to the same. */
+export async function expectExactSums(bench: FaultBench, records: readonly CostRecord[]): Promise<void> {
+  const expected = add(records.map(sumsOfRecord));
+  const requests = BigInt(new Set(records.map(({ requestId }) => requestId)).size);
+  const client = bench.clients.costs(ADMIN_KEY);
+  for (const groupBy of GROUPINGS) {
+    const { rows, totals } = await client.costQuery({ groupBy: [...groupBy] });
+    const name = `grouped by ${groupBy.map((dimension) => CostDimension[dimension])}`;
+    expect(sumsOfAmounts(totals), `totals ${name}`).toEqual(expected);
+    expect(totals?.requests, `requests ${name}`).toBe(requests);
+    expect(attemptsCovered(totals), `coverage ${name}`).toBe(expected.attempts);
+    if (groupBy.length > 0)
+      expect(add(rows.map(({ amounts }) => sumsOfAmounts(amounts))), `rows ${name}`).toEqual(expected);
+  }
+  await expectPlainJsonToAgree(bench, expected);
+}
+
+type PlainAmounts = Readonly<Record<string, number | string>>;
+
+async function expectPlainJsonToAgree(bench: FaultBench, expected: Sums): Promise<void> {
+  const response = await fetch(`${bench.gateway.url}/v1/costs`, { headers: { "x-api-key": ADMIN_KEY } });
+  expect(response.status).toBe(200);
+  const report = (await response.json()) as {
+    readonly totals: PlainAmounts;
+    readonly by_api_key: readonly PlainAmounts[];
+    readonly by_provider: readonly PlainAmounts[];
+    readonly by_model: readonly PlainAmounts[];
+  };
+  expect(sumsOfPlain(report.totals)).toEqual(expected);
+  for (const rows of [report.by_api_key, report.by_provider, report.by_model])
+    expect(add(rows.map(sumsOfPlain))).toEqual(expected);
+}
+
+function add(all: readonly Sums[]): Sums {
+  const sum = (name: keyof Sums) => all.reduce((total, sums) => total + sums[name], 0n);
+  return {
+    attempts: sum("attempts"),
+    tokensIn: sum("tokensIn"),
+    tokensOut: sum("tokensOut"),
+    uncachedTokensIn: sum("uncachedTokensIn"),
+    cacheReadTokensIn: sum("cacheReadTokensIn"),
+    cacheWriteTokensIn: sum("cacheWriteTokensIn"),
+    textTokensOut: sum("textTokensOut"),
+    reasoningTokensOut: sum("reasoningTokensOut"),
+    costPicoUsd: sum("costPicoUsd"),
+  };
+}
+
+function sumsOfRecord({ usage, cost }: CostRecord): Sums {
+  return {
+    attempts: 1n,
+    tokensIn: usage?.tokensIn ?? 0n,
+    tokensOut: usage?.tokensOut ?? 0n,
+    uncachedTokensIn: usage?.uncachedTokensIn ?? 0n,
+    cacheReadTokensIn: usage?.cacheReadTokensIn ?? 0n,
+    cacheWriteTokensIn: usage?.cacheWriteTokensIn ?? 0n,
+    textTokensOut: usage?.textTokensOut ?? 0n,
+    reasoningTokensOut: usage?.reasoningTokensOut ?? 0n,
+    costPicoUsd: picoUsdOf(cost?.costUsd ?? "0.000000000000"),
+  };
+}
+
+function sumsOfAmounts(amounts: CostAmounts | undefined): Sums {
+  if (!amounts) throw new Error("a report without amounts");
+  const { attempts, tokensIn, tokensOut, uncachedTokensIn, cacheReadTokensIn, cacheWriteTokensIn } = amounts;
+  const { textTokensOut, reasoningTokensOut, costUsd } = amounts;
+  return {
+    ...{ attempts, tokensIn, tokensOut, uncachedTokensIn, cacheReadTokensIn, cacheWriteTokensIn },
+    ...{ textTokensOut, reasoningTokensOut, costPicoUsd: picoUsdOf(costUsd) },
+  };
+}
+
+function sumsOfPlain(amounts: PlainAmounts): Sums {
+  const count = (name: string) => BigInt(amounts[name] ?? Number.NaN);
+  return {
+    attempts: count("attempts"),
+    tokensIn: count("tokens_in"),
+    tokensOut: count("tokens_out"),
+    uncachedTokensIn: count("uncached_tokens_in"),
+    cacheReadTokensIn: count("cache_read_tokens_in"),
+    cacheWriteTokensIn: count("cache_write_tokens_in"),
+    textTokensOut: count("text_tokens_out"),
+    reasoningTokensOut: count("reasoning_tokens_out"),
+    costPicoUsd: picoUsdOf(String(amounts.cost_usd)),
+  };
+}
+
+function attemptsCovered(amounts: CostAmounts | undefined): bigint {
+  const coverage = amounts?.coverage;
+  const shares = [
+    ...[coverage?.reported, coverage?.estimated, coverage?.unpriced],
+    ...[coverage?.notBilled, coverage?.unknown],
+  ];
+  return shares.reduce((total, share) => total + (share?.attempts ?? 0n), 0n);
+}
+
+/** Exact picodollars of a decimal string with twelve places. */
+export function picoUsdOf(costUsd: string): bigint {
+  expect(costUsd).toMatch(/^\d+\.\d{12}$/);
+  return BigInt(costUsd.replace(".", ""));
+}

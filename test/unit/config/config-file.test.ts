@@ -1,0 +1,137 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { ConfigError } from "../../../src/config/config.ts";
+import { loadConfig } from "../../../src/config/load-config.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "config-file-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const path = join(folder, "gateway.yaml");
+
+function load(yaml: string, variables: Readonly<Record<string, string>> = {}) {
+  writeFileSync(path, yaml);
+  return loadConfig({ CONFIG_FILE: path, ...variables });
+}
+
+function issuesOf(yaml: string, variables: Readonly<Record<string, string>> = {}): readonly string[] {
+  try {
+    load(yaml, variables);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.issues;
+    throw error;
+  }
+  throw new Error("expected a ConfigError");
+}
+
+const KEYS = { OPENAI_API_KEY: "sk-1", HUGGINGFACE_API_KEY: "hf_1" };
+
+describe("the file", () => {
+  it("may be empty", () => {
+    expect(load("").demo).toBe(true);
+    expect(load("# nothing but a comment\n").aliases.size).toBe(0);
+  });
+
+  it("sets aliases, the default chain and price overrides", () => {
+    const config = load(
+      [
+        "models:",
+        "  fast: [gpt-5-mini, org/name:groq]",
+        "  huggingface/smart: [openai/gpt-5]",
+        "default_chain: [org/name]",
+        "prices:",
+        "  - { provider: openai, model: gpt-5, input: '1.25' }",
+      ].join("\n"),
+      KEYS,
+    );
+    expect(Object.fromEntries(config.aliases)).toEqual({
+      fast: [
+        { provider: "openai", model: "gpt-5-mini" },
+        { provider: "huggingface", model: "org/name:groq" },
+      ],
+      "huggingface/smart": [{ provider: "openai", model: "gpt-5" }],
+    });
+    expect(config.defaultChain).toEqual([{ provider: "huggingface", model: "org/name" }]);
+    expect(config.prices).toEqual([{ provider: "openai", model: "gpt-5", input: "1.25" }]);
+  });
+
+  it("can switch the default chain off", () => {
+    expect(load("default_chain: []", KEYS).defaultChain).toEqual([]);
+  });
+
+  it("names models of the demo's providers while there is no other", () => {
+    const config = load("models: { fast: [deepseek-flash] }");
+    expect(config.demo).toBe(true);
+    expect(config.aliases.get("fast")).toEqual([{ provider: "deepseek", model: "deepseek-flash" }]);
+  });
+
+  it("with a provider whose key is missing is a mistake, and no reason for the demo", () => {
+    const yaml =
+      "providers: { eu: { profile: openai, base_url: 'https://eu.example.com', api_key_env: EU_KEY } }";
+    expect(issuesOf(yaml)).toEqual(["CONFIG_FILE: providers.eu: EU_KEY is not set"]);
+    expect(load(yaml, { EU_KEY: "sk-eu" }).demo).toBe(false);
+  });
+
+  it("says once what is wrong with a provider's key", () => {
+    const yaml =
+      "providers: { eu: { profile: openai, base_url: 'https://eu.example.com', api_key_env: EU_KEY } }";
+    expect(issuesOf(yaml, { EU_KEY: "sk-eu", EU_KEY_FILE: path })).toEqual([
+      "EU_KEY and EU_KEY_FILE are both set",
+    ]);
+  });
+});
+
+describe("a mistake in the file", () => {
+  it.each([
+    ["models: { fast: [gpt-5-mini, claude-opus] }", /^CONFIG_FILE: models\.fast: .*"claude-opus"/],
+    ["default_chain: [deepseek-flash]", /^CONFIG_FILE: default_chain: .*"deepseek-flash"/],
+    ["models: { fast: ['not a model'] }", /^CONFIG_FILE: models\.fast\.0: is not a model name/],
+    ["models: { 'a b': [gpt-5-mini] }", /^CONFIG_FILE: models\.a b: is not a model name/],
+    ["modles: {}", /^CONFIG_FILE: Unrecognized key/],
+    ["[1, 2]", /^CONFIG_FILE: Invalid input/],
+    ["providers: { Bad Name: {} }", /^CONFIG_FILE: providers\.Bad Name: must match/],
+    ["prices: 12", /^CONFIG_FILE: prices: /],
+  ])("%s is told with its path", (yaml, expected) => {
+    expect(issuesOf(yaml, KEYS)).toContainEqual(expect.stringMatching(expected));
+  });
+
+  it("is told for each field of a provider", () => {
+    const yaml = [
+      "providers:",
+      "  eu:",
+      "    profile: azure",
+      "    base_url: ftp://eu.example.com",
+      "    api_key_env: sk-123",
+      "    api_key: sk-123",
+      "    timeout: 0",
+    ].join("\n");
+    const issues = issuesOf(yaml);
+    for (const field of ["profile", "base_url", "api_key_env", "timeout"]) {
+      expect(issues).toContainEqual(expect.stringContaining(`CONFIG_FILE: providers.eu.${field}: `));
+    }
+    expect(issues).toContainEqual(expect.stringMatching(/^CONFIG_FILE: providers\.eu: .*api_key/));
+    expect(issues.join()).not.toContain("sk-123");
+  });
+
+  it("is a file that is not YAML, not there, or far too large", () => {
+    expect(issuesOf("models: [unclosed")).toEqual([expect.stringMatching(/^CONFIG_FILE: /)]);
+    expect(issuesOf(`# ${"x".repeat(1024 * 1024)}`)).toEqual([
+      expect.stringMatching(/^CONFIG_FILE: more than 1048576 bytes/),
+    ]);
+    expect(() => loadConfig({ CONFIG_FILE: join(folder, "missing.yaml") })).toThrow(/CONFIG_FILE: ENOENT/);
+  });
+
+  it("is YAML that grows without end", () => {
+    const levels = "abcdefghij".split("");
+    const bomb = levels.map((name, index) => {
+      const before = levels[index - 1];
+      return `${name}: &${name} [${before ? Array(20).fill(`*${before}`).join(",") : "1"}]`;
+    });
+    expect(issuesOf(bomb.join("\n"))).toEqual([expect.stringMatching(/^CONFIG_FILE: .*alias/i)]);
+  });
+
+  it("does not hide the mistakes of the environment", () => {
+    expect(issuesOf("modles: {}", { PORT: "x" })).toHaveLength(2);
+  });
+});

@@ -1,0 +1,236 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { AttemptIntent } from "../../../src/core/ledger.ts";
+import { ProviderError, type ProviderErrorOptions } from "../../../src/core/provider-error.ts";
+import { parseUsage, type UsageReport } from "../../../src/core/usage.ts";
+import { toAttemptReport } from "../../../src/gateway/attempt-report.ts";
+import { type AttemptResult, settleAttempt } from "../../../src/gateway/settle-attempt.ts";
+import { priceAttempt } from "../../../src/pricing/price-attempt.ts";
+import { usageOf } from "../../support/fake-provider.ts";
+import { OPENAI, priceBook } from "../../support/gateway-harness.ts";
+import { sampleIntent } from "../../support/ledger-samples.ts";
+
+const price = priceBook.find({ ...OPENAI, at: new Date("2026-11-23T12:00:00Z") });
+const priced = sampleIntent({ ...OPENAI, price, estimatedTokensIn: 100 });
+const unpriced = sampleIntent({ price: undefined, estimatedTokensIn: 100 });
+
+const answered = (usage: UsageReport, outputBytes = 400, deltas = 0): AttemptResult => ({
+  kind: "answered",
+  usage,
+  received: { outputBytes, deltas },
+  providerRequestId: "req_1",
+  responseModel: "gpt-5-mini-2026-08-07",
+});
+
+const failed = (
+  options: ProviderErrorOptions,
+  reason: ProviderError["reason"] = "PROVIDER_ERROR",
+): AttemptResult => ({ kind: "failed", error: new ProviderError(reason, "scripted", options) });
+
+const settle = (intent: AttemptIntent, result: AttemptResult) =>
+  settleAttempt({ intent, result, latencyMs: 812.4, timeToFirstTokenMs: undefined });
+
+const INVALID = parseUsage({ tokensIn: -1, tokensOut: 2 });
+
+describe("an answer", () => {
+  it("with a usage costs what the price in force says, exactly", () => {
+    if (!price) throw new Error("gpt-5-mini has a price");
+    const usage = parseUsage({
+      tokensIn: 1_000,
+      tokensOut: 77,
+      cacheReadTokensIn: 600,
+      reasoningTokensOut: 30,
+    });
+    const outcome = settle(priced, answered(usage));
+    const { unitPrices } = price;
+    expect(outcome).toMatchObject({
+      outcome: "succeeded",
+      errorReason: undefined,
+      usageSource: "reported",
+      billingState: "settled",
+      unitPrices,
+      flags: [],
+      latencyMs: 812,
+      providerRequestId: "req_1",
+      responseModel: "gpt-5-mini-2026-08-07",
+    });
+    expect(outcome.costPicoUsd).toBe(
+      400n * unitPrices.uncachedPicoUsdPerToken +
+        600n * unitPrices.cacheReadPicoUsdPerToken +
+        47n * unitPrices.textOutPicoUsdPerToken +
+        30n * unitPrices.reasoningOutPicoUsdPerToken,
+    );
+    expect(toAttemptReport(outcome).priceId).toBe(price.priceId);
+  });
+
+  it("with a usage of zero is believed: zero is not absent", () => {
+    expect(settle(priced, answered(usageOf(0, 0)))).toMatchObject({
+      usageSource: "reported",
+      billingState: "settled",
+      costPicoUsd: 0n,
+      usage: { tokensIn: 0, tokensOut: 0 },
+    });
+  });
+
+  it("without a usage is estimated from the input and the bytes received", () => {
+    const outcome = settle(priced, answered({ kind: "absent" }));
+    expect(outcome).toMatchObject({
+      usageSource: "estimated",
+      billingState: "settled",
+      usage: { tokensIn: 100, tokensOut: 100, cacheReadTokensIn: undefined },
+      flags: [],
+    });
+    expect(outcome.costPicoUsd).toBeGreaterThan(0n);
+  });
+
+  it("of a stream is estimated with at least one token a delta", () => {
+    expect(settle(priced, answered({ kind: "absent" }, 4, 9)).usage?.tokensOut).toBe(9);
+  });
+
+  it("with an impossible usage is estimated and flagged, never believed", () => {
+    expect(settle(priced, answered(INVALID))).toMatchObject({
+      usageSource: "estimated",
+      billingState: "settled",
+      flags: ["NEGATIVE"],
+      usage: { tokensIn: 100 },
+    });
+  });
+
+  it("of a model without a price keeps its tokens as unpriced, which is not free", () => {
+    const outcome = settle(unpriced, answered(usageOf(1_000, 50)));
+    expect(outcome).toMatchObject({
+      billingState: "unpriced",
+      usageSource: "reported",
+      usage: { tokensIn: 1_000, tokensOut: 50 },
+    });
+    expect(outcome.costPicoUsd).toBeUndefined();
+    expect(toAttemptReport(outcome).priceId).toBeUndefined();
+  });
+
+  it("of a model without a price costs nothing when it used nothing", () => {
+    expect(settle(unpriced, answered(usageOf(0, 0)))).toMatchObject({
+      billingState: "settled",
+      costPicoUsd: 0n,
+    });
+  });
+
+  it("is not lost when its price cannot be applied", () => {
+    const broken = { ...sampleIntent().price, tiers: undefined } as unknown as AttemptIntent["price"];
+    const outcome = settle(sampleIntent({ price: broken }), answered(usageOf(1_000, 50)));
+    expect(outcome).toMatchObject({
+      usage: { tokensIn: 1_000, tokensOut: 50 },
+      billingState: "unpriced",
+      costPicoUsd: undefined,
+      flags: ["PRICING_FAILED"],
+    });
+  });
+});
+
+describe("a failure", () => {
+  it("before any work costs nothing and has no tokens", () => {
+    expect(settle(priced, failed({ billing: "not_billed" }, "PROVIDER_UNREACHABLE"))).toMatchObject({
+      outcome: "failed",
+      errorReason: "PROVIDER_UNREACHABLE",
+      billingState: "not_billed",
+      usageSource: "none",
+      usage: undefined,
+      costPicoUsd: 0n,
+      unitPrices: undefined,
+    });
+  });
+
+  it("without a trace of an answer is unknown, with the input as the estimate", () => {
+    const outcome = settle(priced, failed({ billing: "maybe_billed" }, "PROVIDER_TIMEOUT"));
+    expect(outcome).toMatchObject({
+      billingState: "unknown",
+      usageSource: "estimated",
+      usage: { tokensIn: 100, tokensOut: 0 },
+    });
+    expect(outcome.costPicoUsd).toBeGreaterThan(0n);
+  });
+
+  it("without a trace of an answer and without a price has no cost, also for an empty input", () => {
+    for (const estimatedTokensIn of [100, 0]) {
+      const outcome = settle({ ...unpriced, estimatedTokensIn }, failed({ billing: "maybe_billed" }));
+      expect(outcome).toMatchObject({ billingState: "unknown", costPicoUsd: undefined });
+    }
+  });
+
+  it("in the middle of a stream is settled by what was received", () => {
+    const received = { outputBytes: 41, deltas: 3 };
+    const outcome = settle(priced, failed({ billing: "maybe_billed", received }, "PROVIDER_STREAM_CUT"));
+    expect(outcome).toMatchObject({
+      billingState: "settled",
+      usageSource: "estimated",
+      usage: { tokensIn: 100, tokensOut: 11 },
+    });
+  });
+
+  it("with a stated usage is settled by it, whatever else it says", () => {
+    for (const billing of ["maybe_billed", "not_billed"] as const) {
+      expect(settle(priced, failed({ billing, usage: usageOf(7, 3) }))).toMatchObject({
+        outcome: "failed",
+        billingState: "settled",
+        usageSource: "reported",
+        usage: { tokensIn: 7, tokensOut: 3 },
+      });
+    }
+  });
+
+  it("with an impossible usage keeps the flag", () => {
+    expect(settle(priced, failed({ billing: "not_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
+    expect(settle(priced, failed({ billing: "maybe_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
+  });
+
+  it.each(["CANCELLED", "DEADLINE_EXCEEDED"] as const)("of kind %s counts as cancelled", (reason) => {
+    expect(settle(priced, failed({ billing: "maybe_billed" }, reason)).outcome).toBe("cancelled");
+  });
+
+  it("keeps the provider's request id, for a question to its support", () => {
+    const outcome = settle(priced, failed({ billing: "maybe_billed", providerRequestId: "req_9" }));
+    expect(outcome).toMatchObject({ providerRequestId: "req_9", responseModel: undefined });
+  });
+});
+
+describe("the laws of an outcome", () => {
+  const tokens = fc.integer({ min: 0, max: 2_000_000 });
+  const usage: fc.Arbitrary<UsageReport> = fc.oneof(
+    fc.tuple(tokens, tokens).map(([tokensIn, tokensOut]) => usageOf(tokensIn, tokensOut)),
+    fc.constant<UsageReport>({ kind: "absent" }),
+    fc.constant(INVALID),
+  );
+  const received = fc.record({ outputBytes: tokens, deltas: fc.integer({ min: 0, max: 1_000 }) });
+  const result: fc.Arbitrary<AttemptResult> = fc.oneof(
+    fc.record({ usage, received }).map(
+      (parts): AttemptResult => ({
+        kind: "answered",
+        providerRequestId: undefined,
+        responseModel: undefined,
+        ...parts,
+      }),
+    ),
+    fc
+      .record({ usage, received, billing: fc.constantFrom("not_billed" as const, "maybe_billed" as const) })
+      .map((options) => failed(options)),
+  );
+
+  it("hold for every result: cost, state, tokens and prices agree", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(priced, unpriced), result, (intent, attempt) => {
+        const outcome = settle(intent, attempt);
+        const isPriced = intent.price !== undefined;
+        expect(outcome.costPicoUsd === undefined).toBe(
+          outcome.billingState === "unpriced" || (outcome.billingState === "unknown" && !isPriced),
+        );
+        expect(outcome.usage === undefined).toBe(outcome.billingState === "not_billed");
+        expect(outcome.usageSource === "none").toBe(outcome.billingState === "not_billed");
+        if (outcome.usage && intent.price) {
+          expect(outcome.costPicoUsd).toBe(priceAttempt(outcome.usage, intent.price).costPicoUsd);
+          expect(outcome.unitPrices).toBeDefined();
+        }
+        if (attempt.kind === "answered") expect(["settled", "unpriced"]).toContain(outcome.billingState);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
