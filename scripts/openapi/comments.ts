@@ -40,8 +40,12 @@ function fileOf(desc: Commented): DescFile {
     case "enum_value":
     case "rpc":
       return desc.parent.file;
-    default:
+    case "message":
+    case "enum":
+    case "service":
       return desc.file;
+    default:
+      return desc satisfies never;
   }
 }
 

@@ -31,27 +31,30 @@ export function constraintsOf(field: DescField): Constraints {
 type RulesOf = { readonly keywords: JsonObject; readonly sentences: readonly string[] };
 
 function fromRules(rules: FieldRules | undefined): RulesOf {
-  switch (rules?.type.case) {
+  const type = rules?.type;
+  // Only the kinds that the protos use and JSON Schema can say something about.
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check
+  switch (type?.case) {
     case "string":
-      return stringRules(rules.type.value);
+      return stringRules(type.value);
     case "bytes": {
-      const { minLen, maxLen } = rules.type.value;
+      const { minLen, maxLen } = type.value;
       return { keywords: {}, sentences: range("bytes, decoded", minLen, maxLen) };
     }
     case "int32":
     case "double": {
-      const { greaterThan, lessThan } = rules.type.value;
+      const { greaterThan, lessThan } = type.value;
       return { keywords: numberRange(greaterThan, lessThan), sentences: [] };
     }
     case "int64": {
-      const { greaterThan, lessThan } = rules.type.value;
+      const { greaterThan, lessThan } = type.value;
       // A 64-bit number is a string in JSON, for which JSON Schema has no range.
       return { keywords: {}, sentences: range("in value", greaterThan.value, lessThan.value) };
     }
     case "enum":
       return { keywords: {}, sentences: [] };
     case "repeated": {
-      const { minItems, maxItems, unique, items } = rules.type.value;
+      const { minItems, maxItems, unique, items } = type.value;
       const inner = fromRules(items);
       const keywords = { ...positive("minItems", minItems), ...positive("maxItems", maxItems) };
       return {
@@ -60,7 +63,7 @@ function fromRules(rules: FieldRules | undefined): RulesOf {
       };
     }
     case "map": {
-      const { minPairs, maxPairs, keys, values } = rules.type.value;
+      const { minPairs, maxPairs, keys, values } = type.value;
       return {
         keywords: {
           ...positive("minProperties", minPairs),
@@ -72,7 +75,7 @@ function fromRules(rules: FieldRules | undefined): RulesOf {
       };
     }
     case "duration": {
-      const { greaterThan, lessThan } = rules.type.value;
+      const { greaterThan, lessThan } = type.value;
       return { keywords: {}, sentences: range("long", seconds(greaterThan.value), seconds(lessThan.value)) };
     }
     default:
@@ -135,6 +138,7 @@ function positive(name: string, value: bigint): JsonObject {
 /** Whether the value that an absent field has breaks the rules: then the field must be sent. */
 function refusesDefault(field: DescField, rules: FieldRules): boolean {
   const { type } = rules;
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check
   switch (type.case) {
     case "string":
       return (

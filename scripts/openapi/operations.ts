@@ -14,6 +14,22 @@ const CONNECT_TIMEOUT: JsonObject = {
 
 const ERROR_RESPONSE: JsonObject = { $ref: "#/components/responses/ConnectError" };
 
+/** What the documentation offers to try. */
+const EXAMPLES: Readonly<Record<string, JsonObject>> = {
+  "llmgateway.v1.CompleteRequest": {
+    model: "openai/gpt-5-mini",
+    messages: [{ role: "ROLE_USER", parts: [{ text: "Hello" }] }],
+    maxOutputTokens: 100,
+    fallbackModels: ["deepseek/deepseek-flash"],
+    tags: { team: "search" },
+  },
+  "llmgateway.v1.CostQueryRequest": {
+    filter: { startTime: "2026-01-01T00:00:00Z", endTime: "2026-02-01T00:00:00Z" },
+    groupBy: ["COST_DIMENSION_API_KEY", "COST_DIMENSION_MODEL"],
+  },
+  "llmgateway.v1.CreateKeyRequest": { key: { displayName: "search", roles: ["KEY_ROLE_INVOKE"] } },
+};
+
 /** The path of an RPC and its operations: POST, and GET where it has no side effects. */
 export function rpcPath(service: DescService, method: DescMethod, schemas: SchemaSet): [string, JsonObject] {
   const post =
@@ -36,11 +52,17 @@ function commonOf(service: DescService, method: DescMethod, suffix = ""): JsonOb
 }
 
 function unaryOperation(method: DescMethod, schemas: SchemaSet): JsonObject {
+  const example = EXAMPLES[method.input.typeName];
   return {
     parameters: [CONNECT_TIMEOUT],
     requestBody: {
       required: true,
-      content: { "application/json": { schema: schemas.reference(method.input) } },
+      content: {
+        "application/json": {
+          schema: schemas.reference(method.input),
+          ...(example === undefined ? {} : { example }),
+        },
+      },
     },
     responses: unaryResponses(method, schemas),
   };

@@ -56,7 +56,10 @@ export interface AttemptOutcome {
   readonly responseModel: string | undefined;
 }
 
-/** One row per request, also for those that never reached a provider. */
+/**
+ * One row per admitted request, also for those that then reached no provider. A request that is refused before
+ * (unknown model, limit of the key) has none: a flood of refusals must not write rows.
+ */
 export interface RequestLogEntry {
   readonly requestId: string;
   readonly apiKeyId: string;

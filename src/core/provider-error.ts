@@ -82,9 +82,9 @@ export class ProviderError extends GatewayError {
     this.received = options.received ?? { outputBytes: 0, deltas: 0 };
   }
 
-  /** May the same provider be asked again? */
+  /** May the same provider be asked again? Its own word (`x-should-retry: false`) wins. */
   get retryableOnSameProvider(): boolean {
-    return RETRYABLE_ON_SAME_PROVIDER.has(this.reason);
+    return RETRYABLE_ON_SAME_PROVIDER.has(this.reason) && this.metadata["should_retry"] !== "false";
   }
 
   /** May the next provider of the chain be asked? */

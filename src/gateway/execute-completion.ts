@@ -30,7 +30,10 @@ export interface Executed<A extends Answered> {
   readonly attempts: readonly AttemptReport[];
 }
 
-/** An error answer waits no longer than this for the ledger, so that a deadline is answered in time. */
+/**
+ * An error that cost nothing, or that is the deadline's, waits no longer than this for the ledger. An error whose
+ * attempts may have cost money waits as an answer does: until the deadline.
+ */
 const MAX_LEDGER_WAIT_ON_ERROR_MS = 25;
 
 /** Route → admit → try the chain → wait until all of it is on the ledger. */
@@ -115,7 +118,10 @@ async function tryChain<A extends Answered>(
     });
   } catch (thrown) {
     const error = GatewayError.from(thrown);
-    await settledWithin(finish(error), MAX_LEDGER_WAIT_ON_ERROR_MS);
+    const writes = finish(error);
+    const mayHaveCost = outcomes.some(({ billingState }) => billingState !== "not_billed");
+    if (mayHaveCost) await beforeAbort(writes, scope.signal).catch(() => false);
+    await settledWithin(writes, MAX_LEDGER_WAIT_ON_ERROR_MS);
     throw toCompletionError(error, outcomes);
   }
   try {

@@ -98,13 +98,10 @@ async function tryCandidate<A extends Answered>(
   options: ChainOptions<A>,
   turn: Turn,
 ): Promise<CandidateEnd<A>> {
-  const { scope, streamed } = options;
-  const { candidate, fallbackLeft } = turn;
+  const { scope } = options;
+  const { candidate } = turn;
   const health = dependencies.health.of(candidate);
-  const latency = streamed ? health.firstTokenLatency : health.answerLatency;
-  const medianMs = fallbackLeft ? latency.medianMs() : undefined;
-  if (medianMs !== undefined && medianMs > scope.remainingMs())
-    return { kind: "next", error: tooSlow(candidate) };
+  if (isTooSlow(dependencies, options, turn)) return { kind: "next", error: tooSlow(candidate) };
 
   let failure: ProviderError | undefined;
   for (let attempt = 1; ; attempt += 1) {
@@ -126,6 +123,26 @@ async function tryCandidate<A extends Answered>(
     options.call.telemetry.retryScheduled({ ...candidate, delayMs, reason: error.reason });
     await sleep(delayMs, scope.signal);
   }
+}
+
+/** With a fallback at hand: would this candidate probably run into its own limit, to be paid for nothing? */
+function isTooSlow<A extends Answered>(
+  { health, providers }: ChainDependencies,
+  { scope, streamed }: ChainOptions<A>,
+  { candidate, fallbackLeft }: Turn,
+): boolean {
+  const policy = providers.get(candidate.provider)?.timeouts;
+  if (!fallbackLeft || !policy) return false;
+  const { answerLatency, firstTokenLatency } = health.of(candidate);
+  const medianMs = (streamed ? firstTokenLatency : answerLatency).medianMs();
+  if (medianMs === undefined) return false;
+  const { firstTokenMs } = attemptTimeouts({
+    remainingMs: scope.remainingMs(),
+    fallbackLeft,
+    streamed,
+    policy,
+  });
+  return medianMs > firstTokenMs;
 }
 
 async function attemptWithPermit<A extends Answered>(

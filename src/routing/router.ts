@@ -19,7 +19,8 @@ export interface RouteRequest {
 /** Turns the model that a caller names into the chain of candidates that are tried. */
 export interface Router {
   /**
-   * At least one candidate, no candidate twice, each allowed to the key.
+   * At least one candidate, no candidate twice, each allowed to the key: what the caller named is refused if it is
+   * not, what the default chain would add is left out.
    * @throws GatewayError MODEL_NOT_FOUND, MODEL_NOT_ALLOWED
    */
   route(request: RouteRequest): readonly Candidate[];
@@ -49,23 +50,23 @@ export function createRouter(options: RouterOptions): Router {
   const allowed = (principal: Principal, name: string, chain: readonly Candidate[]): readonly Candidate[] => {
     const { allowedModels } = principal;
     if (allowedModels.length === 0 || allowedModels.includes(name)) return chain;
-    return chain.filter((candidate) => allowedModels.includes(candidateName(candidate)));
+    const candidates = new Set(
+      allowedModels.flatMap((entry) => parseModelName(entry, providers) ?? []).map(candidateName),
+    );
+    return chain.filter((candidate) => candidates.has(candidateName(candidate)));
+  };
+
+  const allowedOrThrow = (principal: Principal, name: string): readonly Candidate[] => {
+    const chain = allowed(principal, name, expandOrThrow(name));
+    if (chain.length > 0) return chain;
+    throw new GatewayError("MODEL_NOT_ALLOWED", `the API key may not use model ${JSON.stringify(name)}`, {
+      metadata: { model: name },
+    });
   };
 
   return {
     route({ model, fallbackModels, principal }) {
-      const primary = expandOrThrow(model);
-      const chain = [...allowed(principal, model, primary)];
-      if (chain.length === 0) {
-        throw new GatewayError(
-          "MODEL_NOT_ALLOWED",
-          `the API key may not use model ${JSON.stringify(model)}`,
-          {
-            metadata: { model },
-          },
-        );
-      }
-      for (const name of fallbackModels) chain.push(...allowed(principal, name, expandOrThrow(name)));
+      const chain = [model, ...fallbackModels].flatMap((name) => allowedOrThrow(principal, name));
       if (fallbackModels.length === 0 && !aliases.has(model)) {
         chain.push(...allowed(principal, "", defaultChain));
       }

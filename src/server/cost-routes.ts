@@ -7,6 +7,7 @@ import type { Telemetry } from "../core/telemetry.ts";
 import { amountsToJson, coverageToJson, recordToJson, stringifyExact } from "./costs/cost-json.ts";
 import { type CostRouteKind, type ExtraGroup, parseCostParameters } from "./costs/cost-parameters.ts";
 import { limitToOwnCosts } from "./costs/cost-scope.ts";
+import { nextPageToken } from "./costs/page-interval.ts";
 import { toHttpError } from "./error-map.ts";
 import { presentedSecret } from "./rpc/credentials.ts";
 import { accessOf, authorize } from "./rpc/method-access.ts";
@@ -45,13 +46,15 @@ export function createCostRoutes(dependencies: CostRouteDependencies): ReadonlyM
     ["/v1/costs", route("sums", (filter, { extraGroups }) => sums(costs, filter, extraGroups))],
     [
       "/v1/costs/records",
-      route("records", async (filter, { pageSize, pageToken }) => {
-        const page = await costs.listRecords({ filter, pageSize, pageToken });
+      route("records", async (filter, { pageSize, page }) => {
+        const { records, nextPageToken: next } = await costs.listRecords({
+          ...{ filter, pageSize, pageToken: page.ledgerToken },
+        });
         return {
           start: filter.start.toISOString(),
           end: filter.end.toISOString(),
-          records: page.records.map(recordToJson),
-          next_page_token: page.nextPageToken ?? "",
+          records: records.map(recordToJson),
+          next_page_token: nextPageToken(page, next),
         };
       }),
     ],

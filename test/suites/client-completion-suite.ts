@@ -198,22 +198,20 @@ export function describeCompletions(suite: ClientSuite): void {
 
     it("sends images by address and by bytes", async () => {
       const text = uniquePrompt();
-      const image = (source: object) => ({ content: { case: "image" as const, value: { source } } });
+      const url = "https://images.example/cat.png";
+      const data = new Uint8Array(PIXEL);
       await suite.complete(text, {
         messages: [
           {
             role: Role.USER,
             parts: [
               textPart(text),
-              image({ case: "url", value: "https://images.example/cat.png" }),
+              { content: { case: "image", value: { source: { case: "url", value: url } } } },
               {
                 content: {
                   case: "image",
                   value: {
-                    source: {
-                      case: "inline",
-                      value: { data: new Uint8Array(PIXEL), mediaType: "image/png" },
-                    },
+                    source: { case: "inline", value: { data, mediaType: "image/png" } },
                     detail: ImageDetail.HIGH,
                   },
                 },
@@ -228,7 +226,7 @@ export function describeCompletions(suite: ClientSuite): void {
           {
             content: [
               { type: "text", text },
-              { type: "image_url", image_url: { url: "https://images.example/cat.png" } },
+              { type: "image_url", image_url: { url } },
               { type: "image_url", image_url: { url: inline, detail: "high" } },
             ],
           },

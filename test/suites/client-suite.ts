@@ -54,7 +54,7 @@ export function describeClient(
         return key;
       },
       complete: (text, request, options) =>
-        completeWith(client, { ...userMessage(text), ...request }, { key, ...options }),
+        completeWith(client, { ...userMessage(text), ...request } as CompleteInit, { key, ...options }),
       stream: (text, request, options) =>
         client.stream(
           CompletionService.method.streamComplete,

@@ -22,7 +22,7 @@ export interface ProviderGroup {
   readonly baseUrl?: string;
   /** Default: `PROVIDER_TIMEOUT`. */
   readonly timeoutSeconds?: number;
-  /** Default 30. */
+  /** Default 40. */
   readonly count?: number;
 }
 
@@ -77,7 +77,7 @@ const DEFAULT_GROUPS: Readonly<Record<string, ProviderGroup>> = {
   huggingface: { profile: "huggingface" },
 };
 
-const DEFAULT_COUNT = 30;
+const DEFAULT_COUNT = 40;
 
 interface Named extends ProviderGroup {
   readonly name: string;

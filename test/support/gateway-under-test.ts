@@ -129,16 +129,21 @@ export async function createKey(
 ): Promise<CreatedKey> {
   const { message } = await client.unary(
     KeyService.method.createKey,
-    { key: { roles: [KeyRole.INVOKE], ...key } as MessageInitShape<typeof ApiKeySchema> },
+    {
+      key: { displayName: "a test", roles: [KeyRole.INVOKE], ...key } as MessageInitShape<
+        typeof ApiKeySchema
+      >,
+    },
     { key: ADMIN_KEY },
   );
   return { apiKeyId: message.key?.apiKeyId ?? "", secret: message.secret };
 }
 
 function simulatorRequests(simulator: Simulator, text: string): readonly ReceivedRequest[] {
+  const written = JSON.stringify(text).slice(1, -1);
   return simulator.requests
     .recent()
-    .filter(({ body }) => JSON.stringify(body).includes(text))
+    .filter(({ body }) => JSON.stringify(body).includes(written))
     .map(({ callId, headers, body, aborted, abortedAfterMs }) => ({
       ...{ callId, headers, aborted, abortedAfterMs },
       body: body as Readonly<Record<string, unknown>>,

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
 import type { CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import { ErrorReason } from "../../gen/es/llmgateway/v1/error_reason_pb.ts";
 import {
   type Attempt,
   AttemptOutcome,
@@ -72,10 +73,9 @@ async function settledRecords(bench: FaultBench, lines: number): Promise<readonl
 async function listRecords(bench: FaultBench): Promise<readonly CostRecord[]> {
   const client = bench.clients.costs(ADMIN_KEY);
   const records: CostRecord[] = [];
-  const filter = { startTime: { seconds: 0n, nanos: 0 }, endTime: { seconds: 4_102_444_800n, nanos: 0 } };
   let pageToken = "";
   do {
-    const page = await client.listCostRecords({ filter, pageSize: 40, pageToken });
+    const page = await client.listCostRecords({ pageSize: 40, pageToken });
     records.push(...page.records);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
@@ -140,8 +140,8 @@ function scriptOf(text: string, personality: string): Script {
   return Object.assign({}, ...scripts.map(({ script }) => script)) as Script;
 }
 
-const saysUnsent = (record: CostRecord) =>
-  record.billingState === BillingState.NOT_BILLED && record.flags.includes("UNSENT");
+/** No connection, so no call. */
+const saysUnsent = (record: CostRecord) => record.errorReason === ErrorReason.PROVIDER_UNREACHABLE;
 
 function expectBilledAsRecorded(bench: FaultBench, pair: Matched): void {
   const { line, record } = pair;
@@ -167,8 +167,10 @@ function expectRefused({ record, script }: Matched, where: string): void {
   expect(record.cost?.costUsd, where).toBe("0.000000000000");
 }
 
-function expectExact({ line, record }: Matched, where: string): void {
+function expectExact({ line, record, script }: Matched, where: string): void {
   const { usage } = record;
+  // A provider that states another usage than it bills: nobody but it can know.
+  if (script.usageOverride !== undefined) return;
   expect(
     {
       tokensIn: usage?.tokensIn,

@@ -1,5 +1,10 @@
 import { expect } from "vitest";
-import { type CostAmounts, CostDimension, type CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import {
+  type CostAmounts,
+  CostDimension,
+  CostDimensionSchema,
+  type CostRecord,
+} from "../../gen/es/llmgateway/v1/cost_pb.ts";
 import type { FaultBench } from "./fault-bench.ts";
 import { ADMIN_KEY } from "./gateway-process.ts";
 
@@ -33,7 +38,7 @@ export async function expectExactSums(bench: FaultBench, records: readonly CostR
   const client = bench.clients.costs(ADMIN_KEY);
   for (const groupBy of GROUPINGS) {
     const { rows, totals } = await client.costQuery({ groupBy: [...groupBy] });
-    const name = `grouped by ${groupBy.map((dimension) => CostDimension[dimension])}`;
+    const name = `grouped by ${groupBy.map((dimension) => CostDimensionSchema.value[dimension]?.localName)}`;
     expect(sumsOfAmounts(totals), `totals ${name}`).toEqual(expected);
     expect(totals?.requests, `requests ${name}`).toBe(requests);
     expect(attemptsCovered(totals), `coverage ${name}`).toBe(expected.attempts);

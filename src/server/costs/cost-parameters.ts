@@ -3,6 +3,7 @@ import type { CostDimension, CostFilter } from "../../core/ledger.ts";
 import { effectivePageSize } from "../convert/page.ts";
 import { Violations } from "../convert/violations.ts";
 import { checkInterval, resolveInterval } from "./cost-scope.ts";
+import { type PageStart, startPage } from "./page-interval.ts";
 
 /** RFC 3339, with at most nine decimals; `+` may arrive as the space that it means in a query. */
 const RFC_3339 =
@@ -21,7 +22,7 @@ export interface CostParameters {
   readonly filter: CostFilter;
   readonly extraGroups: readonly ExtraGroup[];
   readonly pageSize: number;
-  readonly pageToken: string | undefined;
+  readonly page: PageStart;
 }
 
 /** Which parameters a route takes besides the filter. */
@@ -36,8 +37,9 @@ export function parseCostParameters(url: string, route: CostRouteKind, now: Date
   const violations = new Violations();
   const values = new ParameterReader(parameters, violations);
   const interval = { start: values.instant("start"), end: values.instant("end") };
+  const page = startPage(route === "records" ? values.single("page_token", 2048) : undefined, now);
   const filter: CostFilter = {
-    ...resolveInterval(interval, now),
+    ...resolveInterval(interval, page.now),
     apiKeyIds: values.texts("api_key_id", 64),
     providers: values.texts("provider", 64),
     models: values.texts("model", 200),
@@ -47,11 +49,10 @@ export function parseCostParameters(url: string, route: CostRouteKind, now: Date
   };
   const extraGroups = route === "sums" ? values.texts("group_by", 128).map((name) => values.group(name)) : [];
   const pageSize = route === "records" ? values.pageSize() : 0;
-  const pageToken = route === "records" ? values.single("page_token", 2048) : undefined;
   values.refuseUnknown();
   violations.throwIfAny();
   checkInterval(filter, "start");
-  return { filter, extraGroups: extraGroups.filter((group) => group !== undefined), pageSize, pageToken };
+  return { filter, extraGroups: extraGroups.filter((group) => group !== undefined), pageSize, page };
 }
 
 function parseQuery(url: string): URLSearchParams {

@@ -72,16 +72,13 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
 }
 
+const BROKEN_REQUEST_STATUS: ReadonlyMap<string, string> = new Map([
+  ["HPE_HEADER_OVERFLOW", "431 Request Header Fields Too Large"],
+  ["HPE_CHUNK_EXTENSIONS_OVERFLOW", "413 Payload Too Large"],
+  ["ERR_HTTP_REQUEST_TIMEOUT", "408 Request Timeout"],
+]);
+
 /** Undefined for what is no failure of HTTP. */
-function brokenRequestStatus(code: string | undefined): string | undefined {
-  switch (code) {
-    case "HPE_HEADER_OVERFLOW":
-      return "431 Request Header Fields Too Large";
-    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
-      return "413 Payload Too Large";
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return "408 Request Timeout";
-    default:
-      return code?.startsWith("HPE_") ? "400 Bad Request" : undefined;
-  }
+function brokenRequestStatus(code = ""): string | undefined {
+  return BROKEN_REQUEST_STATUS.get(code) ?? (code.startsWith("HPE_") ? "400 Bad Request" : undefined);
 }

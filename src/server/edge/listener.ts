@@ -1,14 +1,15 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
+import type { Http2Server } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { systemClock } from "../../core/clock.ts";
-import { createConnectionTable } from "./connection-table.ts";
+import { type ConnectionTable, createConnectionTable } from "./connection-table.ts";
 import { createExchangeWatch } from "./exchange-watch.ts";
 import { type Handler, isHttp2 } from "./handler.ts";
 import { createHttp1Server, type TlsOptions } from "./http1-server.ts";
 import { createHttp2Server } from "./http2-server.ts";
-import { createHttp2Sessions } from "./http2-sessions.ts";
+import { createHttp2Sessions, type Http2Sessions } from "./http2-sessions.ts";
 import type { ServerLimits } from "./limits.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
 import { refuse } from "./refusal.ts";
@@ -60,33 +61,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
   const http1 = createHttp1Server({ limits, tls, handler, onConnectionError });
   const http2 = createHttp2Server({ limits, handler, onConnectionError });
-  const serve = takeOverConnections(http1, tls === undefined ? "connection" : "secureConnection");
+  routeConnections({ http1, http2, connections, sessions, limits, encrypted: tls !== undefined });
 
-  function serveHttp2(socket: Socket): void {
-    // The HTTP/1 server keeps half-closed sockets open; a session whose peer has gone must end.
-    socket.allowHalfOpen = false;
-    http2.once("session", (session) => {
-      sessions.add(session, socket);
-      session.once("remoteSettings", () => connections.established(socket));
-    });
-    http2.emit("connection", socket);
-  }
-
-  http1.on("connection", (socket: Socket) => {
-    connections.opened(socket);
-    // A reset before a protocol took over; later the servers report errors themselves.
-    socket.on("error", () => socket.destroy());
-    if (tls !== undefined) return;
-    connections.startDeadline(socket, limits.firstRequestTimeoutMs);
-    sniffProtocol(socket, (protocol) => (protocol === "http2" ? serveHttp2(socket) : serve(socket)));
+  const address = await bind(http1, options).catch((error: unknown) => {
+    exchanges.stop();
+    throw error;
   });
-  http1.on("secureConnection", (socket: TLSSocket) => {
-    connections.startDeadline(socket, limits.firstRequestTimeoutMs);
-    if (socket.alpnProtocol === "h2") serveHttp2(socket);
-    else serve(socket);
-  });
-
-  const address = await bind(http1, options);
   // The server is closed a little before the last socket says so.
   const closed = once(http1, "close").then(async () => {
     await connections.whenEmpty();
@@ -117,6 +97,43 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     },
     close,
   };
+}
+
+/** Hands every connection to the server of its protocol. */
+function routeConnections(route: {
+  readonly http1: Server;
+  readonly http2: Http2Server;
+  readonly connections: ConnectionTable;
+  readonly sessions: Http2Sessions;
+  readonly limits: ServerLimits;
+  readonly encrypted: boolean;
+}): void {
+  const { http1, http2, connections, sessions, limits, encrypted } = route;
+  const serveHttp1 = takeOverConnections(http1, encrypted ? "secureConnection" : "connection");
+
+  function serveHttp2(socket: Socket): void {
+    // The HTTP/1 server keeps half-closed sockets open; a session whose peer has gone must end.
+    socket.allowHalfOpen = false;
+    http2.once("session", (session) => {
+      sessions.add(session, socket);
+      session.once("remoteSettings", () => connections.established(socket));
+    });
+    http2.emit("connection", socket);
+  }
+
+  http1.on("connection", (socket: Socket) => {
+    connections.opened(socket);
+    // A reset before a protocol took over; later the servers report errors themselves.
+    socket.on("error", () => socket.destroy());
+    if (encrypted) return;
+    connections.startDeadline(socket, limits.firstRequestTimeoutMs);
+    sniffProtocol(socket, (protocol) => (protocol === "http2" ? serveHttp2(socket) : serveHttp1(socket)));
+  });
+  http1.on("secureConnection", (socket: TLSSocket) => {
+    connections.startDeadline(socket, limits.firstRequestTimeoutMs);
+    if (socket.alpnProtocol === "h2") serveHttp2(socket);
+    else serveHttp1(socket);
+  });
 }
 
 /**

@@ -5,6 +5,7 @@ import { costFilterFromProto, costQueryFromProto } from "../convert/cost-from-pr
 import { costRecordToProto, costReportToProto } from "../convert/cost-to-proto.ts";
 import { effectivePageSize, effectivePageToken } from "../convert/page.ts";
 import { limitToOwnCosts } from "../costs/cost-scope.ts";
+import { nextPageToken, startPage } from "../costs/page-interval.ts";
 import { type RpcMethod, unary } from "../rpc/rpc-method.ts";
 
 /** `CostService`. A key without the role `read_costs` sees only its own costs. */
@@ -17,14 +18,15 @@ export function costMethods(costs: CostReader, clock: Clock): readonly RpcMethod
       return costReportToProto(query, await costs.query(query));
     }),
     unary(listCostRecords, async (request, { principal }) => {
+      const start = startPage(effectivePageToken(request.pageToken), clock.now());
       const page = await costs.listRecords({
-        filter: limitToOwnCosts(costFilterFromProto(request.filter, clock.now()), principal),
+        filter: limitToOwnCosts(costFilterFromProto(request.filter, start.now), principal),
         pageSize: effectivePageSize(request.pageSize),
-        pageToken: effectivePageToken(request.pageToken),
+        pageToken: start.ledgerToken,
       });
       return {
         records: page.records.map(costRecordToProto),
-        nextPageToken: page.nextPageToken ?? "",
+        nextPageToken: nextPageToken(start, page.nextPageToken),
       };
     }),
   ];

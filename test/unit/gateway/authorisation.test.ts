@@ -49,18 +49,16 @@ describe("a key with an allow-list", () => {
     expect(harness.deepseek.calls).toHaveLength(0);
   });
 
-  it("never spends on a fallback that the caller names and the list does not", async () => {
+  it("is refused a fallback that it names and the list does not, before anything is spent", async () => {
     const harness = createHarness();
-    harness.openai.plays(fails("PROVIDER_TIMEOUT"));
     const caller = principal({ allowedModels: ["openai/gpt-5-mini"] });
-    const error = await failureOf(
-      harness.complete({
-        principal: caller,
-        model: "openai/gpt-5-mini",
-        fallbackModels: ["deepseek/deepseek-flash"],
-      }),
-    );
-    expect(error.reason).toBe("PROVIDER_TIMEOUT");
+    const call = {
+      principal: caller,
+      model: "openai/gpt-5-mini",
+      fallbackModels: ["deepseek/deepseek-flash"],
+    };
+    await expect(harness.complete(call)).rejects.toMatchObject({ reason: "MODEL_NOT_ALLOWED" });
+    expect(harness.openai.calls).toHaveLength(0);
     expect(harness.deepseek.calls).toHaveLength(0);
   });
 

@@ -197,6 +197,16 @@ describe("a ledger that hangs", () => {
     expect(harness.openai.calls).toHaveLength(0);
   });
 
+  it("on an intent and refuses it in the end: there is nothing to settle", async () => {
+    const harness = createHarness();
+    const late = isDurableAfter(3_000);
+    harness.ledger.does({ open: () => late().then(refuses) });
+    await failureOf(harness.complete({ deadlineMs: 1_000 }));
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(harness.ledger.settled).toEqual([]);
+    expect(harness.ledger.finished).toHaveLength(1);
+  });
+
   it("on an intent while the caller goes away: CANCELLED, nothing is sent", async () => {
     const harness = createHarness();
     harness.ledger.does({ open: isDurableAfter(500) });

@@ -76,12 +76,13 @@ describe("by role", () => {
 
   test("a call with a wrong, a foreign or no credential is refused", async () => {
     const path = "/llmgateway.v1.ModelService/ListModels";
-    for (const headers of [
+    const refused: readonly Record<string, string>[] = [
       { authorization: "Bearer nobody" },
       { authorization: "Basic aW52b2tlLXNlY3JldA==" },
       { authorization: "invoke-secret" },
       { authorization: "Bearer invoke-secret", "x-api-key": "admin-secret" },
-    ]) {
+    ];
+    for (const headers of refused) {
       const answer = await wire.call(path, envelope(new Uint8Array()), headers);
       expect(answer.grpcStatus).toBe(16);
       expect(errorInfoOf(answer)?.reason).toBe("UNAUTHENTICATED");

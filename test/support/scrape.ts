@@ -1,0 +1,33 @@
+/** The metrics of a gateway at one instant. */
+export interface Scrape {
+  readonly text: string;
+  /** The sum over all series of a metric that carry these labels; 0 when there is none. */
+  sum(name: string, labels?: Readonly<Record<string, string>>): number;
+}
+
+export async function scrape(url: string): Promise<Scrape> {
+  const response = await fetch(`${url}/metrics`);
+  if (!response.ok) throw new Error(`GET /metrics: ${response.status}`);
+  const text = await response.text();
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return {
+    text,
+    sum(name, labels = {}) {
+      const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+      return lines
+        .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+        .filter((line) => wanted.every((label) => line.includes(label)))
+        .reduce(
+          (total, line) =>
+            total +
+            Number(
+              line
+                .slice(line.lastIndexOf("}") + 1)
+                .trim()
+                .split(" ")[0],
+            ),
+          0,
+        );
+    },
+  };
+}
