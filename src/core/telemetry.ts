@@ -84,6 +84,6 @@ export interface CompletionEnd {
   readonly tokensIn: number;
   readonly tokensOut: number;
   readonly costPicoUsd: PicoUsd;
-  /** Sum of the time spent waiting for providers and in backoff; the rest of the latency is the gateway's own. */
+  /** Sum of the attempts' latencies. With the backoff between them it is what is not the gateway's own doing. */
   readonly providerWaitMs: number;
 }

@@ -153,7 +153,7 @@ function toRequestLogEntry<A extends Answered>(
     errorReason: error?.reason,
     attempts: outcomes.length,
     fellBack: last?.provider !== first?.provider,
-    latencyMs: Math.round(clock.monotonicMs() - startedAtMs),
+    latencyMs: clock.monotonicMs() - startedAtMs,
     traceId: call.telemetry.traceId,
     tags: call.tags,
     endUser: call.endUser,

@@ -45,8 +45,8 @@ export function settleAttempt(options: {
     usageSource: counted.usageSource,
     ...priced,
     flags,
-    latencyMs: Math.round(latencyMs),
-    timeToFirstTokenMs: timeToFirstTokenMs === undefined ? undefined : Math.round(timeToFirstTokenMs),
+    latencyMs,
+    timeToFirstTokenMs,
     providerRequestId: failure ? failure.providerRequestId : answered(result)?.providerRequestId,
     responseModel: answered(result)?.responseModel,
   };

@@ -9,6 +9,7 @@ import {
   RetryInfoSchema,
 } from "../../gen/es/google/rpc/error_details_pb.ts";
 import { FailedCompletionSchema } from "../../gen/es/llmgateway/v1/usage_pb.ts";
+import type { ErrorReason } from "../core/error-table.ts";
 import { GatewayError } from "../core/errors.ts";
 import { CompletionError } from "../core/gateway.ts";
 import { durationFromMs } from "./convert/time.ts";
@@ -108,20 +109,22 @@ export function fromReadFailure(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
   if (!(thrown instanceof ConnectError))
     return new GatewayError("INVALID_REQUEST", "the request could not be read", { cause: thrown });
-  switch (thrown.code) {
-    case Code.ResourceExhausted:
-      return new GatewayError("MESSAGE_TOO_LARGE", thrown.rawMessage, { cause: thrown });
-    case Code.Unimplemented:
-      return new GatewayError("UNIMPLEMENTED", thrown.rawMessage, { cause: thrown });
-    case Code.DeadlineExceeded:
-      return new GatewayError("DEADLINE_EXCEEDED", "the deadline passed", { cause: thrown });
-    case Code.Canceled:
-    case Code.Aborted:
-      return new GatewayError("CANCELLED", "the caller went away", { cause: thrown });
-    default:
-      return new GatewayError("INVALID_REQUEST", thrown.rawMessage, { cause: thrown });
-  }
+  const known = READ_FAILURES.get(thrown.code);
+  return known
+    ? new GatewayError(known.reason, known.message ?? thrown.rawMessage, { cause: thrown })
+    : new GatewayError("INVALID_REQUEST", thrown.rawMessage, { cause: thrown });
 }
+
+/** The codes of Connect's own errors that do not mean a malformed request. */
+const READ_FAILURES: ReadonlyMap<Code, { readonly reason: ErrorReason; readonly message?: string }> = new Map(
+  [
+    [Code.ResourceExhausted, { reason: "MESSAGE_TOO_LARGE" }],
+    [Code.Unimplemented, { reason: "UNIMPLEMENTED" }],
+    [Code.DeadlineExceeded, { reason: "DEADLINE_EXCEEDED", message: "the deadline passed" }],
+    [Code.Canceled, { reason: "CANCELLED", message: "the caller went away" }],
+    [Code.Aborted, { reason: "CANCELLED", message: "the caller went away" }],
+  ],
+);
 
 function details(error: GatewayError, requestId: string): Detail[] {
   const list: Detail[] = [

@@ -35,6 +35,7 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
   let apiKeyLabel = "none";
   let countedFailure: ErrorReason | undefined;
   let ended = false;
+  let backoffMs = 0;
   const onFailed = (reason: ErrorReason): void => {
     countedFailure = reason;
   };
@@ -56,6 +57,7 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       });
     },
     retryScheduled({ provider, delayMs, reason }) {
+      backoffMs += delayMs;
       metrics.retries.inc({ provider, error_type: ERROR_TABLE[reason].errorType });
       span.event("retry", {
         [GATEWAY.provider]: provider,
@@ -86,10 +88,11 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       metrics.rateLimitRefusals.inc({ api_key_id: apiKeyLabel, quota: quotaId });
       span.event("rate_limited", { [GATEWAY.quotaId]: quotaId });
     },
-    finished(end) {
+    finished(told) {
       // A place that ends a request twice is a defect, but not one to count a request twice for.
       if (ended) return;
       ended = true;
+      const end = withBackoff(told, backoffMs);
       countCall(context, end);
       if (isCompletion(context.start, end)) countCompletion(context, { end, apiKeyLabel, countedFailure });
       writeLine(context, { end, apiKeyId });
@@ -97,6 +100,13 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       context.onFinished();
     },
   };
+}
+
+/** Backoff is waiting for a provider as well, not the gateway's own doing. */
+function withBackoff(end: RequestEnd, backoffMs: number): RequestEnd {
+  const { completion } = end;
+  if (!completion || backoffMs === 0) return end;
+  return { ...end, completion: { ...completion, providerWaitMs: completion.providerWaitMs + backoffMs } };
 }
 
 /** Also a completion that was refused before anything was known of it. */

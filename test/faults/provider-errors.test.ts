@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { BillingState } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import type { Script } from "../../simulator/script.ts";
-import { CALL_KINDS } from "../support/completion-client.ts";
-import { expectLawL } from "../support/law-l.ts";
+import { CALL_KINDS, type CompletionOutcome } from "../support/completion-client.ts";
 import { MACHINE_NOISE_MS } from "../support/machine-noise.ts";
 import { useFaultBench } from "../support/use-fault-bench.ts";
 
@@ -19,17 +18,15 @@ function arrivalsOf(requestId: string): readonly number[] {
     .map(({ startedAt }) => startedAt);
 }
 
-async function statesOf(requestId: string): Promise<readonly BillingState[]> {
-  const { recordsOf } = await expectLawL(bench());
-  return recordsOf(requestId).map(({ billingState }) => billingState);
-}
+/** After each test these are compared with the ledger, record by record. */
+const statesOf = ({ attempts }: CompletionOutcome) => attempts.map(({ billingState }) => billingState);
 
 describe.each(CALL_KINDS)("a %s call whose provider answers with an error status", (kind) => {
   it.each([429, 503])("asks again after %i, and has a row for each attempt", async (status) => {
     const model = bench().candidate();
     const outcome = await bench().complete({ kind, model, scripts: { openai: { status, times: 1 } } });
     expect(outcome.reason).toBeUndefined();
-    expect(await statesOf(outcome.requestId)).toEqual([NOT_BILLED, SETTLED]);
+    expect(statesOf(outcome)).toEqual([NOT_BILLED, SETTLED]);
   });
 
   it("waits as long as the provider asks for, in milliseconds", async () => {
@@ -47,7 +44,7 @@ describe.each(CALL_KINDS)("a %s call whose provider answers with an error status
     const outcome = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
     expect(outcome.provider).toMatch(/^deepseek/);
     expect(outcome.elapsedMs).toBeLessThan(500);
-    expect(await statesOf(outcome.requestId)).toEqual([NOT_BILLED, SETTLED]);
+    expect(statesOf(outcome)).toEqual([NOT_BILLED, SETTLED]);
   });
 
   it("passes a wait that is longer than its deadline on to the caller, at once", async () => {
@@ -103,14 +100,12 @@ describe.each(CALL_KINDS)("a %s call whose provider answers with an error status
     const scripts = { openai: refusal.script };
     const alone = await bench().complete({ kind, model: bench().candidate(), scripts });
     expect(alone.reason).toBe(refusal.reason);
-    expect(await statesOf(alone.requestId)).toEqual([NOT_BILLED]);
+    expect(statesOf(alone)).toEqual([NOT_BILLED]);
 
     const [model, fallback] = [bench().candidate(), bench().candidate("deepseek")];
     const backed = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
     expect(backed.reason).toBe(refusal.fallsBack ? undefined : refusal.reason);
-    expect(await statesOf(backed.requestId)).toEqual(
-      refusal.fallsBack ? [NOT_BILLED, SETTLED] : [NOT_BILLED],
-    );
+    expect(statesOf(backed)).toEqual(refusal.fallsBack ? [NOT_BILLED, SETTLED] : [NOT_BILLED]);
   });
 });
 
@@ -118,6 +113,6 @@ it("gives up after three attempts, none of which costs anything", async () => {
   const scripts = { openai: { status: 500, retryAfterMs: 1 } };
   const outcome = await bench().complete({ kind: "unary", model: bench().candidate(), scripts });
   expect(outcome.reason).toBe("PROVIDER_ERROR");
-  expect(await statesOf(outcome.requestId)).toEqual([NOT_BILLED, NOT_BILLED, NOT_BILLED]);
+  expect(statesOf(outcome)).toEqual([NOT_BILLED, NOT_BILLED, NOT_BILLED]);
   expect(outcome.cost?.costUsd).toBe("0.000000000000");
 });

@@ -17,6 +17,9 @@ export function useFaultBench(
   afterEach(async () => {
     await expectLawL(get());
   });
-  afterAll(() => bench?.close());
+  afterAll(async () => {
+    if (bench) await expectLawL(bench, "thorough");
+    await bench?.close();
+  });
   return get;
 }

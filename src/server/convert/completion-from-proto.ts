@@ -103,7 +103,10 @@ function toolChoiceMode(mode: ToolChoiceMode): ToolChoice | undefined {
       return { kind: "none" };
     case ToolChoiceMode.REQUIRED:
       return { kind: "required" };
+    case ToolChoiceMode.UNSPECIFIED:
+      return undefined;
     default:
+      // What a later version of the contract may add.
       return undefined;
   }
 }

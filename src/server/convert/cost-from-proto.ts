@@ -72,7 +72,10 @@ function dimensionFromProto(dimension: CostDimensionProto): CostDimension | unde
       return "day";
     case CostDimensionProto.MONTH:
       return "month";
+    case CostDimensionProto.UNSPECIFIED:
+      return undefined;
     default:
+      // What a later version of the contract may add.
       return undefined;
   }
 }

@@ -32,7 +32,8 @@ import {
 export function costReportToProto(query: CostQuery, report: CostReport): CostQueryResponse {
   return {
     $typeName: "llmgateway.v1.CostQueryResponse",
-    rows: report.rows.map((row) => rowToProto(query.groupBy, row)),
+    // Without a dimension the one row would only repeat the totals.
+    rows: query.groupBy.length === 0 ? [] : report.rows.map((row) => rowToProto(query.groupBy, row)),
     totals: amountsToProto(report.totals),
     asOf: timestampFromDate(report.asOf),
     startTime: timestampFromDate(query.start),

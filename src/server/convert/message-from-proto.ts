@@ -50,7 +50,10 @@ function roleFromProto(role: Role): MessageRole | undefined {
       return "assistant";
     case Role.TOOL:
       return "tool";
+    case Role.UNSPECIFIED:
+      return undefined;
     default:
+      // What a later version of the contract may add.
       return undefined;
   }
 }
@@ -102,7 +105,10 @@ function detailFromProto(detail: ImageDetailProto): ImageDetail | undefined {
       return "low";
     case ImageDetailProto.HIGH:
       return "high";
+    case ImageDetailProto.UNSPECIFIED:
+      return undefined;
     default:
+      // What a later version of the contract may add.
       return undefined;
   }
 }

@@ -140,7 +140,7 @@ export function outcomeToProto(outcome: AttemptOutcomeKind): AttemptOutcome {
 }
 
 /** The proto's value of a reason; a stored reason of another version of the gateway that is not known is UNSPECIFIED. */
-export function errorReasonToProto(reason: ErrorReasonName | string | undefined): ErrorReason {
+export function errorReasonToProto(reason: string | undefined): ErrorReason {
   return reason !== undefined && isReason(reason) ? ErrorReason[reason] : ErrorReason.UNSPECIFIED;
 }
 

@@ -54,7 +54,10 @@ function reflectionMethod<I extends DescMessage, O extends DescMessage>(
 ): RpcMethod {
   return bidiStreaming(method, async (requests, call, out) => {
     const answerAll = async () => {
-      for await (const request of requests) await out.push(respond(request), ANSWER_BYTES);
+      for await (const request of requests) {
+        out.push(respond(request), ANSWER_BYTES);
+        await out.full();
+      }
     };
     await unlessAborted(answerAll(), call.signal, shutdown);
   });

@@ -43,7 +43,10 @@ export function roleFromProto(role: KeyRole): Role | undefined {
       return "manage_keys";
     case KeyRole.ADMIN:
       return "admin";
+    case KeyRole.UNSPECIFIED:
+      return undefined;
     default:
+      // What a later version of the contract may add.
       return undefined;
   }
 }

@@ -179,8 +179,9 @@ export class RpcCall implements ContextValues, AuthenticatedCall {
       this.failure = toConnectError(error, this.requestId);
       // Too late for headers in the middle of a stream: then what they say goes with its end.
       for (const [name, value] of Object.entries(errorHeaders(error, this.requestId))) {
-        if (this.response.headersSent) this.failure.metadata.set(name, value);
-        else this.response.setHeader(name, value);
+        if (!this.response.headersSent) this.response.setHeader(name, value);
+        // The id was among the headers that were sent: clients would join the two.
+        else if (name !== "x-request-id") this.failure.metadata.set(name, value);
       }
     }
     return this.failure;

@@ -19,19 +19,18 @@ export class StreamQueue<T> implements AsyncIterableIterator<T> {
   /** Messages pushed so far. */
   pushed = 0;
 
-  /** Adds a message of about so many bytes. A promise means: more is queued than should be, wait before the next. */
-  push(value: T, bytes: number): Promise<void> | undefined {
-    if (this.#state !== "open") return undefined;
+  /** Adds a message of about so many bytes. Who pushes many waits for `full` in between. */
+  push(value: T, bytes: number): void {
+    if (this.#state !== "open") return;
     this.pushed += 1;
     if (this.#reader) {
       const reader = this.#reader;
       this.#reader = undefined;
       reader.resolve({ done: false, value });
-      return undefined;
+      return;
     }
     this.#items.push({ value, bytes });
     this.#queuedBytes += bytes;
-    return this.full();
   }
 
   /** A promise while more than MAX_QUEUED_BYTES wait to be read; it resolves when they were, or when nobody reads any more. */

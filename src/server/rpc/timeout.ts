@@ -2,6 +2,14 @@ import { GatewayError } from "../../core/errors.ts";
 import type { RpcProtocol } from "./protocol.ts";
 
 const GRPC_TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const GRPC_UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ["H", 3_600_000],
+  ["M", 60_000],
+  ["S", 1000],
+  ["m", 1],
+  ["u", 1e-3],
+  ["n", 1e-6],
+]);
 const CONNECT_TIMEOUT = /^\d{1,10}$/;
 
 /** How long callers may take. */
@@ -28,26 +36,10 @@ export function parseTimeoutMs(
     if (name === "connect-timeout-ms") {
       if (CONNECT_TIMEOUT.test(value)) return Number(value);
     } else {
-      const match = GRPC_TIMEOUT.exec(value);
-      if (match) return Number(match[1]) * unitMs(match[2]);
+      const [, digits, unit] = GRPC_TIMEOUT.exec(value) ?? [];
+      const unitMs = GRPC_UNIT_MS.get(unit ?? "");
+      if (unitMs !== undefined) return Number(digits) * unitMs;
     }
   }
   throw new GatewayError("INVALID_REQUEST", `the header ${name} is malformed`);
-}
-
-function unitMs(unit: string | undefined): number {
-  switch (unit) {
-    case "H":
-      return 3_600_000;
-    case "M":
-      return 60_000;
-    case "S":
-      return 1000;
-    case "m":
-      return 1;
-    case "u":
-      return 1e-3;
-    default:
-      return 1e-6;
-  }
 }

@@ -50,7 +50,7 @@ describe("an answer", () => {
       billingState: "settled",
       unitPrices,
       flags: [],
-      latencyMs: 812,
+      latencyMs: 812.4,
       providerRequestId: "req_1",
       responseModel: "gpt-5-mini-2026-08-07",
     });

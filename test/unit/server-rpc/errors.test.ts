@@ -16,6 +16,8 @@ import { errorHeaders, fromReadFailure, toConnectError, toHttpError } from "../.
 
 const REASONS = Object.keys(ERROR_TABLE) as ErrorReason[];
 
+const byText = (a: string, b: string) => a.localeCompare(b);
+
 describe("the error table and the proto agree", () => {
   const proto = readFileSync(
     new URL("../../../proto/llmgateway/v1/error_reason.proto", import.meta.url),
@@ -26,12 +28,12 @@ describe("the error table and the proto agree", () => {
   );
 
   test("on the names", () => {
-    expect(entries.map(([, , name]) => name).sort()).toEqual([...REASONS].sort());
+    expect(entries.map(([, , name = ""]) => name).toSorted(byText)).toEqual(REASONS.toSorted(byText));
     expect(
       Object.keys(ErrorReasonProto)
         .filter((name) => name !== "UNSPECIFIED")
-        .sort(),
-    ).toEqual([...REASONS].sort());
+        .toSorted(byText),
+    ).toEqual(REASONS.toSorted(byText));
   });
 
   test.each(entries.map(([, comment = "", name = ""]) => [name as ErrorReason, comment] as const))(

@@ -131,7 +131,7 @@ describe.each(["grpc", "grpc-web", "connect"] as const)("a stream over %s", (pro
 test("deltas of one upstream read are merged for a reader that has not taken them", async () => {
   const running = await start(async (_call, sink) => {
     sink.started("openai", "gpt-5-mini");
-    sink.deltas([
+    await sink.deltas([
       { kind: "text", choiceIndex: 0, text: "a" },
       { kind: "text", choiceIndex: 0, text: "b" },
       { kind: "reasoning", choiceIndex: 0, text: "c" },

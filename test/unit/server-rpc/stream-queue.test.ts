@@ -19,9 +19,11 @@ describe("a stream queue", () => {
 
   test("holds the writer back while too much waits to be read", async () => {
     const queue = new StreamQueue<number>();
-    expect(queue.push(1, MAX_QUEUED_BYTES)).toBeUndefined();
+    queue.push(1, MAX_QUEUED_BYTES);
+    expect(queue.full()).toBeUndefined();
     let released = false;
-    const held = queue.push(2, 1)?.then(() => {
+    queue.push(2, 1);
+    const held = queue.full()?.then(() => {
       released = true;
     });
     await Promise.resolve();
@@ -34,10 +36,12 @@ describe("a stream queue", () => {
 
   test("lets a held writer go when the reader leaves, and takes nothing more", async () => {
     const queue = new StreamQueue<number>();
-    const held = queue.push(1, MAX_QUEUED_BYTES + 1);
+    queue.push(1, MAX_QUEUED_BYTES + 1);
+    const held = queue.full();
     await queue.return();
     await held;
-    expect(queue.push(2, 1)).toBeUndefined();
+    queue.push(2, MAX_QUEUED_BYTES + 1);
+    expect(queue.full()).toBeUndefined();
     expect(queue.unread).toBeUndefined();
     expect((await queue.next()).done).toBe(true);
   });

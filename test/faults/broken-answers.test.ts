@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { BillingState, UsageSource } from "../../gen/es/llmgateway/v1/usage_pb.ts";
+import type { Fault } from "../../simulator/script.ts";
+import { CALL_KINDS } from "../support/completion-client.ts";
+import { useFaultBench } from "../support/use-fault-bench.ts";
+
+const bench = useFaultBench();
+
+const WHOLE = "w00 w01 w02 w03 w04 w05 w06 w07 ";
+const TYPED = /^PROVIDER_(BAD_RESPONSE|STREAM_CUT|ERROR)$/;
+
+/** Answers that are no answers. Some give up at once, some after half of the text. */
+const BROKEN: readonly Fault[] = [
+  ...(["reset", "html", "emptyBody", "truncatedJson", "emptyChoices"] as const),
+  ...(["garbage", "cut", "cleanEnd", "errorEvent"] as const),
+];
+
+describe.each(CALL_KINDS)("a %s call whose provider's answer is broken", (kind) => {
+  it.each(BROKEN)("is a typed error, never a quiet success: %s", async (fault) => {
+    const scripts = { openai: { fault, tokensOut: 8 } };
+    const outcome = await bench().complete({ kind, model: bench().candidate(), scripts });
+    expect(outcome.reason).toMatch(TYPED);
+    expect(WHOLE.startsWith(outcome.text)).toBe(true);
+    expect(outcome.text).not.toBe(WHOLE);
+    for (const { billingState, usage } of outcome.attempts) {
+      // What the provider's error says is not output.
+      if (outcome.text === "") expect(usage?.tokensOut ?? 0n).toBe(0n);
+      const isFlagged = billingState === BillingState.UNKNOWN || usage?.source === UsageSource.ESTIMATED;
+      expect(isFlagged || fault === "emptyChoices").toBe(true);
+    }
+  });
+
+  it.each(BROKEN)("is answered by the next provider if nothing was delivered: %s", async (fault) => {
+    const [model, fallback] = [bench().candidate(), bench().candidate("deepseek")];
+    const scripts = { openai: { fault, tokensOut: 8 }, deepseek: { tokensOut: 8 } };
+    const outcome = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
+    const [firstProvider] = model.split("/");
+    const failed = outcome.attempts.filter(({ provider }) => provider === firstProvider);
+    expect(failed.length).toBeGreaterThan(0);
+    if (outcome.provider === firstProvider) {
+      // Its text had begun to be delivered: another provider's must not follow it.
+      expect(kind).toBe("stream");
+      expect(outcome.text).toBe(WHOLE.slice(0, 16));
+      expect(outcome.reason).toMatch(TYPED);
+      expect(outcome.attempts).toHaveLength(1);
+    } else {
+      expect(outcome.reason).toBeUndefined();
+      expect(outcome.text).toBe(WHOLE);
+      expect(outcome.attempts.at(-1)).toMatchObject({ billingState: BillingState.SETTLED });
+    }
+  });
+
+  it("is complete but an estimate when the provider says nothing of its usage", async () => {
+    const scripts = { openai: { fault: "noUsage" as const, tokensOut: 8 } };
+    const outcome = await bench().complete({ kind, model: bench().candidate(), scripts, usageHidden: true });
+    expect(outcome).toMatchObject({ reason: undefined, text: WHOLE, cost: { estimated: true } });
+    expect(outcome.usage).toMatchObject({ tokensOut: 8n, source: UsageSource.ESTIMATED });
+  });
+
+  it("is complete and exact with characters split over many writes", async () => {
+    const scripts = { openai: { fault: "splitUtf8" as const } };
+    const outcome = await bench().complete({ kind, model: bench().candidate(), scripts });
+    expect(outcome).toMatchObject({ reason: undefined, text: "Grüße, 你好, 🌍 señor, naïve Ω, привет 🚀" });
+    expect(outcome.usage).toMatchObject({ source: UsageSource.REPORTED });
+  });
+
+  it("is complete and exact when its headers come one by one", async () => {
+    const scripts = { openai: { fault: "slowHeaders" as const, tokensOut: 8 } };
+    const outcome = await bench().complete({ kind, model: bench().candidate(), scripts });
+    expect(outcome).toMatchObject({ reason: undefined, text: WHOLE });
+  });
+
+  it("is either whole or a typed error when a line of it has 10 MB", async () => {
+    const scripts = { openai: { fault: "hugeLine" as const, tokensOut: 8, afterTokens: 0 } };
+    const outcome = await bench().complete({ kind, model: bench().candidate(), scripts });
+    if (outcome.reason === undefined) expect(outcome.text).toBe(WHOLE);
+    else expect(outcome.reason).toBe("PROVIDER_BAD_RESPONSE");
+  });
+});
+
+describe("a stream without [DONE]", () => {
+  it("is complete and exact once it has a finish reason and its usage", async () => {
+    const scripts = { openai: { fault: "noDone" as const, tokensOut: 8 } };
+    const outcome = await bench().complete({ kind: "stream", model: bench().candidate(), scripts });
+    expect(outcome).toMatchObject({ reason: undefined, text: WHOLE });
+    expect(outcome.usage).toMatchObject({ source: UsageSource.REPORTED });
+  });
+});
+
+it.each(["deepseek", "huggingface"])(
+  "a stream of %s that is cut is an error with what came",
+  async (group) => {
+    const scripts = { [group]: { cutAfterTokens: 3, tokensOut: 8 } };
+    const outcome = await bench().complete({ kind: "stream", model: bench().candidate(group), scripts });
+    expect(outcome).toMatchObject({ reason: "PROVIDER_STREAM_CUT", text: "w00 w01 w02 " });
+    expect(outcome.usage).toMatchObject({ tokensOut: 3n, source: UsageSource.ESTIMATED });
+  },
+);
