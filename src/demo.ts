@@ -4,7 +4,7 @@ import {
   type CompleteResponse,
   CompletionServiceClient,
 } from "../gen/ts-proto/llmgateway/v1/completion.ts";
-import { Role } from "../gen/ts-proto/llmgateway/v1/content.ts";
+import { type Part, Role } from "../gen/ts-proto/llmgateway/v1/content.ts";
 import { errorReasonToJSON } from "../gen/ts-proto/llmgateway/v1/error_reason.ts";
 import {
   type Attempt,
@@ -35,7 +35,7 @@ export interface DemoOptions {
  */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const response = await complete(options);
-  const answer = response.choices[0]?.message?.parts.map((part) => part.content?.value).join("") ?? "";
+  const answer = textOf(response.choices[0]?.message?.parts ?? []);
   options.print(`
 Request ${response.requestId}: ${MODEL}, told to fail, with ${FALLBACK_MODEL} to fall back to.
 
@@ -46,6 +46,10 @@ Request ${response.requestId}: ${MODEL}, told to fail, with ${FALLBACK_MODEL} to
   attempts
 ${response.attempts.map(describeAttempt).join("\n")}
 ${instructions(options)}`);
+}
+
+function textOf(parts: readonly Part[]): string {
+  return parts.map(({ content }) => (content?.$case === "text" ? content.value : "")).join("");
 }
 
 function complete({ host, port, apiKey }: DemoOptions): Promise<CompleteResponse> {

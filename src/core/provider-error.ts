@@ -84,7 +84,7 @@ export class ProviderError extends GatewayError {
 
   /** May the same provider be asked again? Its own word (`x-should-retry: false`) wins. */
   get retryableOnSameProvider(): boolean {
-    return RETRYABLE_ON_SAME_PROVIDER.has(this.reason) && this.metadata["should_retry"] !== "false";
+    return RETRYABLE_ON_SAME_PROVIDER.has(this.reason) && this.metadata.should_retry !== "false";
   }
 
   /** May the next provider of the chain be asked? */

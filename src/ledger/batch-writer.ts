@@ -107,7 +107,7 @@ export function createBatchWriter<Entry>(options: BatchWriterOptions<Entry>): Ba
       if (!running) {
         running = true;
         // What arrives in this turn of the event loop shares the first batch.
-        setImmediate(run);
+        setImmediate(() => void run());
       }
       return last;
     },

@@ -151,7 +151,8 @@ async function serve(served: {
     contextValues: call,
   });
   if (response.destroyed) {
-    call.finish(body?.failure ?? new GatewayError("CANCELLED", "the caller went away"));
+    // What was begun reports its own end, with what it cost.
+    if (!call.working) call.finish(body?.failure ?? new GatewayError("CANCELLED", "the caller went away"));
     return;
   }
   if (protocol === "connect_unary" && answer.status !== 200 && !call.failure)

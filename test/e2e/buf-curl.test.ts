@@ -10,9 +10,10 @@ beforeAll(async () => {
 afterAll(() => gateway.stop());
 
 for (const protocol of ["grpc", "grpcweb", "connect"] as const) {
-  describeClient(
-    `buf curl by reflection, ${protocol}`,
-    ({ url }) => createBufCurlClient(url, protocol),
-    () => gateway,
-  );
+  describeClient({
+    name: `buf curl by reflection, ${protocol}`,
+    createClient: ({ url }) => createBufCurlClient(url, protocol),
+    gateway: () => gateway,
+    reservesTimeoutHeaders: true,
+  });
 }

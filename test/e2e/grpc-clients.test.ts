@@ -15,39 +15,33 @@ beforeAll(async () => {
 });
 afterAll(() => gateway.stop());
 
-describeClient(
-  "ts-proto and grpc-js",
-  ({ process }) => createGrpcJsClient({ host: "127.0.0.1", port: process.port }),
-  () => gateway,
-);
+describeClient({
+  name: "ts-proto and grpc-js",
+  createClient: ({ process }) => createGrpcJsClient({ host: "127.0.0.1", port: process.port }),
+  gateway: () => gateway,
+});
 
-describeClient(
-  "connect-node, gRPC",
-  ({ url }) =>
-    createConnectClient("connect-node, gRPC", createGrpcTransport({ baseUrl: url }), {
+describeClient({
+  name: "connect-node, gRPC",
+  createClient: ({ url }) =>
+    createConnectClient(createGrpcTransport({ baseUrl: url }), { timeoutHeader: "grpc-timeout" }),
+  gateway: () => gateway,
+});
+
+describeClient({
+  name: "connect-node, gRPC-Web over HTTP/1.1",
+  createClient: ({ url }) =>
+    createConnectClient(createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" }), {
       timeoutHeader: "grpc-timeout",
     }),
-  () => gateway,
-);
+  gateway: () => gateway,
+});
 
-describeClient(
-  "connect-node, gRPC-Web over HTTP/1.1",
-  ({ url }) =>
-    createConnectClient(
-      "connect-node, gRPC-Web",
-      createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" }),
-      { timeoutHeader: "grpc-timeout" },
-    ),
-  () => gateway,
-);
-
-describeClient(
-  "connect-node, Connect over HTTP/2",
-  ({ url }) =>
-    createConnectClient(
-      "connect-node, Connect",
-      createConnectTransport({ baseUrl: url, httpVersion: "2", useBinaryFormat: true }),
-      { timeoutHeader: "connect-timeout-ms" },
-    ),
-  () => gateway,
-);
+describeClient({
+  name: "connect-node, Connect over HTTP/2",
+  createClient: ({ url }) =>
+    createConnectClient(createConnectTransport({ baseUrl: url, httpVersion: "2", useBinaryFormat: true }), {
+      timeoutHeader: "connect-timeout-ms",
+    }),
+  gateway: () => gateway,
+});

@@ -11,28 +11,24 @@ beforeAll(async () => {
 });
 afterAll(() => gateway.stop());
 
-describeClient(
-  "connect-web, Connect with JSON and GET",
-  ({ url }) =>
-    createConnectClient(
-      "connect-web, Connect",
-      createConnectTransport({ baseUrl: url, useBinaryFormat: false, useHttpGet: true }),
-      { timeoutHeader: "connect-timeout-ms" },
-    ),
-  () => gateway,
-);
-
-describeClient(
-  "connect-web, gRPC-Web",
-  ({ url }) =>
-    createConnectClient("connect-web, gRPC-Web", createGrpcWebTransport({ baseUrl: url }), {
-      timeoutHeader: "grpc-timeout",
+describeClient({
+  name: "connect-web, Connect with JSON and GET",
+  createClient: ({ url }) =>
+    createConnectClient(createConnectTransport({ baseUrl: url, useBinaryFormat: false, useHttpGet: true }), {
+      timeoutHeader: "connect-timeout-ms",
     }),
-  () => gateway,
-);
+  gateway: () => gateway,
+});
 
-describeClient(
-  "fetch with JSON",
-  ({ url }) => createFetchClient(url),
-  () => gateway,
-);
+describeClient({
+  name: "connect-web, gRPC-Web",
+  createClient: ({ url }) =>
+    createConnectClient(createGrpcWebTransport({ baseUrl: url }), { timeoutHeader: "grpc-timeout" }),
+  gateway: () => gateway,
+});
+
+describeClient({
+  name: "fetch with JSON",
+  createClient: ({ url }) => createFetchClient(url),
+  gateway: () => gateway,
+});

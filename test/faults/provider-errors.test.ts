@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { BillingState } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import type { Script } from "../../simulator/script.ts";
 import { CALL_KINDS, type CompletionOutcome } from "../support/completion-client.ts";
+import { inParallel } from "../support/in-parallel.ts";
 import { MACHINE_NOISE_MS } from "../support/machine-noise.ts";
 import { useFaultBench } from "../support/use-fault-bench.ts";
 
@@ -96,16 +97,18 @@ describe.each(CALL_KINDS)("a %s call whose provider answers with an error status
     },
   ];
 
-  it.each(REFUSALS)("asks once after $script.status $script.errorCode: $reason", async (refusal) => {
-    const scripts = { openai: refusal.script };
-    const alone = await bench().complete({ kind, model: bench().candidate(), scripts });
-    expect(alone.reason).toBe(refusal.reason);
-    expect(statesOf(alone)).toEqual([NOT_BILLED]);
+  it("asks once when asking again cannot help, and pays nothing", async () => {
+    await inParallel(REFUSALS, async (refusal) => {
+      const scripts = { openai: refusal.script };
+      const alone = await bench().complete({ kind, model: bench().candidate(), scripts });
+      expect(alone.reason).toBe(refusal.reason);
+      expect(statesOf(alone)).toEqual([NOT_BILLED]);
 
-    const [model, fallback] = [bench().candidate(), bench().candidate("deepseek")];
-    const backed = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
-    expect(backed.reason).toBe(refusal.fallsBack ? undefined : refusal.reason);
-    expect(statesOf(backed)).toEqual(refusal.fallsBack ? [NOT_BILLED, SETTLED] : [NOT_BILLED]);
+      const [model, fallback] = [bench().candidate(), bench().candidate("deepseek")];
+      const backed = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
+      expect(backed.reason).toBe(refusal.fallsBack ? undefined : refusal.reason);
+      expect(statesOf(backed)).toEqual(refusal.fallsBack ? [NOT_BILLED, SETTLED] : [NOT_BILLED]);
+    });
   });
 });
 

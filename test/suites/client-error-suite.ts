@@ -229,48 +229,58 @@ function describeProviderErrors(suite: ClientSuite): void {
 }
 
 function describeDeadlines(suite: ClientSuite): void {
-  it("answers DEADLINE_EXCEEDED with what was spent, and closes the provider's socket", async () => {
-    const text = uniquePrompt(directive("openai", { fault: "hang" }));
-    const startedAt = Date.now();
-    const call = suite.complete(text, { fallbackModels: [FALLBACK_MODEL] }, { statedTimeoutMs: 400 });
-    // The first attempt gets half of the time, so that the fallback could answer: it hangs as well.
-    const both = uniquePrompt(
-      directive("openai", { fault: "hang" }),
-      directive("deepseek", { fault: "hang" }),
-    );
-    const { message } = await call;
-    expect(message.attempts).toMatchObject([
-      { outcome: AttemptOutcome.FAILED, errorReason: ErrorReason.PROVIDER_TIMEOUT },
-      { outcome: AttemptOutcome.SUCCEEDED, provider: "deepseek" },
-    ]);
-    expect(Date.now() - startedAt).toBeLessThan(3_000);
+  it.skipIf(!suite.canStateTimeouts)(
+    "answers DEADLINE_EXCEEDED with what was spent, and closes the provider's socket",
+    async () => {
+      const text = uniquePrompt(directive("openai", { fault: "hang" }));
+      const startedAt = Date.now();
+      const call = suite.complete(text, { fallbackModels: [FALLBACK_MODEL] }, { statedTimeoutMs: 400 });
+      // The first attempt gets half of the time, so that the fallback could answer: it hangs as well.
+      const both = uniquePrompt(
+        directive("openai", { fault: "hang" }),
+        directive("deepseek", { fault: "hang" }),
+      );
+      const { message } = await call;
+      expect(message.attempts).toMatchObject([
+        { outcome: AttemptOutcome.FAILED, errorReason: ErrorReason.PROVIDER_TIMEOUT },
+        { outcome: AttemptOutcome.SUCCEEDED, provider: "deepseek" },
+      ]);
+      expect(Date.now() - startedAt).toBeLessThan(3_000);
 
-    const failure = await failureOf(
-      suite.complete(both, { fallbackModels: [FALLBACK_MODEL] }, { statedTimeoutMs: 400 }),
-    );
-    expectError(failure, "deadline_exceeded", "DEADLINE_EXCEEDED");
-    expect(failure.detail(FailedCompletionSchema).attempts).toMatchObject([
-      { provider: "openai", outcome: AttemptOutcome.FAILED },
-      { provider: "deepseek", outcome: AttemptOutcome.CANCELLED, errorReason: ErrorReason.DEADLINE_EXCEEDED },
-    ]);
-    const [first, second] = await suite.gateway.billOf(both);
-    expect(first?.clientAbortedAfterMs).toBeLessThan(400);
-    const elapsed =
-      (second?.startedAt ?? 0) - (first?.startedAt ?? 0) + (second?.clientAbortedAfterMs ?? 9_999);
-    expect(elapsed).toBeLessThan(400 + 100);
-  });
+      const failure = await failureOf(
+        suite.complete(both, { fallbackModels: [FALLBACK_MODEL] }, { statedTimeoutMs: 400 }),
+      );
+      expectError(failure, "deadline_exceeded", "DEADLINE_EXCEEDED");
+      expect(failure.detail(FailedCompletionSchema).attempts).toMatchObject([
+        { provider: "openai", outcome: AttemptOutcome.FAILED },
+        {
+          provider: "deepseek",
+          outcome: AttemptOutcome.CANCELLED,
+          errorReason: ErrorReason.DEADLINE_EXCEEDED,
+        },
+      ]);
+      const [first, second] = await suite.gateway.billOf(both);
+      expect(first?.clientAbortedAfterMs).toBeLessThan(400);
+      const elapsed =
+        (second?.startedAt ?? 0) - (first?.startedAt ?? 0) + (second?.clientAbortedAfterMs ?? 9_999);
+      expect(elapsed).toBeLessThan(400 + 100);
+    },
+  );
 
-  it("ends a stream at the deadline, with usage and cost in the last message", async () => {
-    const text = uniquePrompt(directive("openai", { stallAfterTokens: 3 }));
-    const { messages, failure } = await drain(suite.stream(text, {}, { statedTimeoutMs: 300 }));
-    expectError(failure, "deadline_exceeded", "DEADLINE_EXCEEDED");
-    expect(messages.at(-1)?.event.case).toBe("finished");
-    expect(messages.at(-1)?.event.value).toMatchObject({
-      usage: { tokensOut: 3n },
-      cost: { estimated: true },
-      attempts: [{ outcome: AttemptOutcome.CANCELLED }],
-    });
-  });
+  it.skipIf(!suite.canStateTimeouts)(
+    "ends a stream at the deadline, with usage and cost in the last message",
+    async () => {
+      const text = uniquePrompt(directive("openai", { stallAfterTokens: 3 }));
+      const { messages, failure } = await drain(suite.stream(text, {}, { statedTimeoutMs: 300 }));
+      expectError(failure, "deadline_exceeded", "DEADLINE_EXCEEDED");
+      expect(messages.at(-1)?.event.case).toBe("finished");
+      expect(messages.at(-1)?.event.value).toMatchObject({
+        usage: { tokensOut: 3n },
+        cost: { estimated: true },
+        attempts: [{ outcome: AttemptOutcome.CANCELLED }],
+      });
+    },
+  );
 
   it("obeys the client's own deadline", async () => {
     const text = uniquePrompt(directive("openai", { fault: "hang" }));
@@ -280,7 +290,7 @@ function describeDeadlines(suite: ClientSuite): void {
     expect(line?.clientAbortedAfterMs).toBeLessThan(800 + 100);
   });
 
-  it("refuses a deadline that it cannot read", async () => {
+  it.skipIf(!suite.canStateTimeouts)("refuses a deadline that it cannot read", async () => {
     const headers = { "grpc-timeout": "soon", "connect-timeout-ms": "soon" };
     const failure = await failureOf(suite.complete(uniquePrompt(), {}, { headers }));
     expectError(failure, "invalid_argument", "INVALID_REQUEST");

@@ -18,8 +18,9 @@ import { describeStreams } from "./client-stream-suite.ts";
 
 type CompleteInit = MessageInitShape<typeof CompleteRequestSchema>;
 
-/** What the parts of the suite work with. Everything but `gateway` is there only while tests run. */
+/** What the parts of the suite work with. Client, gateway and key are there only while tests run. */
 export interface ClientSuite {
+  readonly canStateTimeouts: boolean;
   readonly client: GatewayClient;
   readonly gateway: GatewayUnderTest;
   /** Of a key that may complete and see its own costs. */
@@ -29,21 +30,27 @@ export interface ClientSuite {
   stream(text: string, request?: CompleteInit, options?: CallOptions): AsyncIterable<StreamCompleteResponse>;
 }
 
+export interface ClientUnderTest {
+  readonly name: string;
+  createClient(gateway: GatewayUnderTest): GatewayClient;
+  readonly gateway: () => GatewayUnderTest;
+  /** The client lets nobody set the timeout headers by hand: what needs that is skipped; its own deadline is tested. */
+  readonly reservesTimeoutHeaders?: boolean;
+}
+
 /** The suite that every client must pass: the same answers and the same errors from all. */
-export function describeClient(
-  name: string,
-  createClient: (gateway: GatewayUnderTest) => GatewayClient,
-  gateway: () => GatewayUnderTest,
-): void {
-  describe(name, () => {
+export function describeClient(subject: ClientUnderTest): void {
+  const { gateway } = subject;
+  describe(subject.name, () => {
     let client: GatewayClient;
     let key = "";
     beforeAll(async () => {
-      client = createClient(gateway());
+      client = subject.createClient(gateway());
       key = (await gateway().createKey()).secret;
     });
     afterAll(() => client.close());
     const suite: ClientSuite = {
+      canStateTimeouts: !subject.reservesTimeoutHeaders,
       get client() {
         return client;
       },

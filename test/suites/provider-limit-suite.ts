@@ -120,7 +120,10 @@ function describeAborts({ subject, standIn, provider }: SuiteContext): void {
     const controller = new AbortController();
     const reason = new ProviderError("DEADLINE_EXCEEDED", "the deadline passed", { billing: "not_billed" });
     const failure = failureOf(
-      provider().stream(callOf({ signal: controller.signal }), () => void controller.abort(reason)),
+      provider().stream(callOf({ signal: controller.signal }), () => {
+        controller.abort(reason);
+        return undefined;
+      }),
     );
     expect(await failure).toMatchObject({
       reason: "DEADLINE_EXCEEDED",

@@ -285,7 +285,7 @@ function describeErrors({ subject, standIn, provider }: SuiteContext): void {
         expect(error.providerRequestId).toBe(subject.requestId);
         expect(error.message.length).toBeLessThan(400);
         // Fixtures quote keys, whole or masked, as providers do.
-        expect(`${error.message} ${error.cause}`).not.toMatch(/sk-|hf_/);
+        expect(`${error.message} ${String(error.cause)}`).not.toMatch(/sk-|hf_/);
       }
       expect(standIn().requests).toHaveLength(2);
     },

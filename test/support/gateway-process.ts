@@ -88,7 +88,7 @@ function listeningPort(
       resolve(Number(match[1]));
     };
     child.stdout?.on("data", look);
-    exited.then((code) => {
+    void exited.then((code) => {
       clearTimeout(timer);
       reject(new Error(`the gateway exited with ${code}:\n${output()}`));
     });

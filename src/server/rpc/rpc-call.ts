@@ -34,6 +34,9 @@ const DEADLINE_GRACE_MS = 30;
 /** How long after the deadline a caller that does not read keeps its stream. */
 const STALLED_READER_MS = 1000;
 
+/** What `setTimeout` takes. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** One reason for all aborts: making an error with a stack for each costs more than the abort itself. */
 const DEADLINE_PASSED = new GatewayError("DEADLINE_EXCEEDED", "the deadline passed");
 const CALLER_WENT_AWAY = new GatewayError("CANCELLED", "the caller went away");
@@ -113,7 +116,8 @@ export class RpcCall implements ContextValues, AuthenticatedCall {
     const { timeouts, unlimited } = this.#settings;
     const stated = parseTimeoutMs(this.protocol, this.request.headers);
     if (stated === undefined && unlimited) return;
-    const timeoutMs = Math.min(stated ?? timeouts.defaultTimeoutMs, timeouts.maxTimeoutMs);
+    const maxTimeoutMs = unlimited ? LONGEST_TIMER_MS : timeouts.maxTimeoutMs;
+    const timeoutMs = Math.min(stated ?? timeouts.defaultTimeoutMs, maxTimeoutMs);
     this.deadlineAtMs = this.#startedAtMs + timeoutMs;
     this.#deadlineTimer = setTimeout(() => this.#overdue(), timeoutMs);
   }
@@ -147,6 +151,11 @@ export class RpcCall implements ContextValues, AuthenticatedCall {
   /** The message was read: what fails from here on is not the reading of the request. */
   get admitted(): boolean {
     return this.#begun;
+  }
+
+  /** Work was begun whose end will be reported. */
+  get working(): boolean {
+    return this.#onOverdue !== undefined;
   }
 
   /** Who is to be told of the abort first: the reader of the body. */

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   create,
@@ -12,7 +13,7 @@ import {
 import { type ConnectErrorJson, failureFromJson } from "./connect-json.ts";
 import { type CallOptions, type GatewayClient, requestHeaders } from "./gateway-client.ts";
 
-const BUF = join(import.meta.dirname, "../../../node_modules/.bin/buf");
+const PACKAGES = join(import.meta.dirname, "../../../node_modules/@bufbuild");
 
 export type BufCurlProtocol = "grpc" | "grpcweb" | "connect";
 
@@ -22,6 +23,7 @@ export function createBufCurlClient(
   protocol: BufCurlProtocol,
   extraArguments: readonly string[] = [],
 ): GatewayClient {
+  const buf = bufBinary();
   const h2c = url.startsWith("http:") ? ["--http2-prior-knowledge"] : [];
 
   function start<I extends DescMessage>(
@@ -29,9 +31,9 @@ export function createBufCurlClient(
     request: MessageInitShape<I>,
     options: CallOptions,
   ) {
-    const headers = Object.entries({ ...requestHeaders(options), ...statedTimeout(protocol, options) });
+    const headers = Object.entries(requestHeaders(options));
     const child = spawn(
-      BUF,
+      buf,
       [
         ...["curl", "--verbose", "--emit-defaults", "--protocol", protocol, ...h2c, ...extraArguments],
         ...(options.timeoutMs === undefined ? [] : ["--timeout", `${options.timeoutMs}ms`]),
@@ -66,7 +68,6 @@ export function createBufCurlClient(
   }
 
   return {
-    name: `buf curl --protocol ${protocol}`,
     async unary(method, request, options = {}) {
       const call = start(method, request, options);
       let message: JsonValue | undefined;
@@ -87,11 +88,11 @@ export function createBufCurlClient(
   };
 }
 
-function statedTimeout(protocol: BufCurlProtocol, { statedTimeoutMs }: CallOptions): Record<string, string> {
-  if (statedTimeoutMs === undefined) return {};
-  return protocol === "connect"
-    ? { "connect-timeout-ms": String(statedTimeoutMs) }
-    : { "grpc-timeout": `${statedTimeoutMs}m` };
+/** The program itself: a signal to its wrapper in JavaScript does not reach it. */
+function bufBinary(): string {
+  const platform = readdirSync(PACKAGES).find((name) => name.startsWith("buf-"));
+  if (!platform) throw new Error("buf is not installed for this platform");
+  return join(PACKAGES, platform, "bin/buf");
 }
 
 /** It prints indented documents, one after the other. */

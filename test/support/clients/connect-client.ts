@@ -4,9 +4,8 @@ import { CallFailure, type CallOptions, type GatewayClient, requestHeaders } fro
 
 /** A client of connect-es over any of its transports. */
 export function createConnectClient(
-  name: string,
   transport: Transport,
-  options: { readonly timeoutHeader: "grpc-timeout" | "connect-timeout-ms"; readonly close?: () => void },
+  options: { readonly timeoutHeader: "grpc-timeout" | "connect-timeout-ms" },
 ): GatewayClient {
   const headersOf = (call: CallOptions): Record<string, string> => ({
     ...requestHeaders(call),
@@ -17,7 +16,6 @@ export function createConnectClient(
         }),
   });
   return {
-    name,
     async unary(method, request, call = {}) {
       try {
         const reply = await transport.unary(method, undefined, call.timeoutMs, headersOf(call), request);
@@ -45,7 +43,7 @@ export function createConnectClient(
         controller.abort();
       }
     },
-    close: () => options.close?.(),
+    close: () => undefined,
   };
 }
 

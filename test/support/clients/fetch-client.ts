@@ -34,7 +34,6 @@ export function createFetchClient(url: string, fetcher: typeof fetch = fetch): G
   }
 
   return {
-    name: "fetch with JSON",
     async unary(method, request, options = {}) {
       const response = await post(method, request, options);
       const body = (await response.json()) as JsonValue;

@@ -30,7 +30,6 @@ export interface Reply<O extends DescMessage> {
  * Messages are those of `gen/es`, whatever the client itself uses.
  */
 export interface GatewayClient {
-  readonly name: string;
   /** @throws CallFailure */
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,

@@ -106,7 +106,6 @@ export function createGrpcJsClient(
   }
 
   return {
-    name: "ts-proto and grpc-js",
     unary(method, request, options = {}) {
       const { service, metadata, message, callOptions, toMessage } = prepare(method, request, options);
       const invoke = (service.client as unknown as Record<string, Unary>)[method.localName];

@@ -4,7 +4,6 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/es/google/rpc/err
 import { StatusSchema } from "../../../gen/es/google/rpc/status_pb.ts";
 import type { Handler } from "../../../src/server/edge/handler.ts";
 import { refuse } from "../../../src/server/edge/refusal.ts";
-import { findHeaderFault } from "../../../src/server/edge/request-guard.ts";
 import { answerVersion, connectRaw, fetchHttp2, startEdge, until } from "./support/edge.ts";
 import {
   connectRawHttp2,
@@ -104,30 +103,22 @@ test.each(["authorization", "x-api-key", "x-request-id", "grpc-timeout"])(
 );
 
 test("two authorization headers of a gRPC call are INVALID_ARGUMENT", async () => {
-  const edge = await startEdge(answerVersion);
-  const client = connectRawHttp2(edge.port);
-  const headers = encodeHeaders([
-    [":method", "POST"],
-    [":scheme", "http"],
-    [":authority", "a"],
-    [":path", RPC],
-    ["content-type", "application/grpc"],
-    ["authorization", "Bearer a"],
-    ["authorization", "Bearer b"],
-  ]);
-  client.send(FRAME_TYPE.HEADERS, END_HEADERS, 1, headers);
-  const trailers = await client.frame(
-    (frame) => frame.type === FRAME_TYPE.HEADERS && frame.streamId === 1 && (frame.flags & END_STREAM) !== 0,
+  const reached: string[] = [];
+  const edge = await startEdge((request) => reached.push(request.url ?? ""));
+  const answer = await fetchHttp2(
+    `http://127.0.0.1:${edge.port}`,
+    {
+      ":method": "POST",
+      ":path": RPC,
+      "content-type": "application/grpc",
+      // Node sends an array as one header line each, where it is allowed to.
+      authorization: ["Bearer a", "Bearer b"] as unknown as string,
+    },
+    { strictSingleValueFields: false },
   );
-  // The trailers are HPACK-coded; a status of one digit is too short to be worth Huffman coding it.
-  expect(trailers.payload.length).toBeGreaterThan(20);
-  client.socket.destroy();
-  expect(findHeaderFault(["authorization", "a", "authorization", "b"], LIMITS)).toMatchObject({
-    reason: "INVALID_REQUEST",
-  });
+  expect({ ...answer.headers, ...answer.trailers }).toMatchObject({ "grpc-status": "3" });
+  expect(reached).toEqual([]);
 });
-
-const LIMITS = { maxHeaders: 100, maxHeaderBytes: 16 * 1024 };
 
 test("60 kB of headers are refused in both protocols", async () => {
   const reached: string[] = [];

@@ -1,3 +1,4 @@
+import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -357,6 +358,31 @@ test("a request that goes away in the middle of its body leaves nothing behind",
   socket.destroy();
   await expect.poll(() => server.requests.length).toBe(before + 1);
   expect(server.requests.at(-1)?.ends[0]?.error?.reason).toBe("CANCELLED");
+});
+
+test("a request whose body never ends meets its deadline", async () => {
+  const session = connectHttp2(server.http2Url);
+  for (const contentType of ["application/grpc", "application/json"]) {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": COMPLETE,
+      "content-type": contentType,
+      "grpc-timeout": "50m",
+      "connect-timeout-ms": "50",
+    });
+    stream.write("{");
+    const chunks: Buffer[] = [];
+    let status: unknown;
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("trailers", (trailers) => {
+      status = trailers["grpc-status"];
+    });
+    await new Promise((resolve) => stream.on("close", resolve));
+    expect(status ?? (JSON.parse(Buffer.concat(chunks).toString()) as { code: string }).code).toBe(
+      contentType === "application/grpc" ? "4" : "deadline_exceeded",
+    );
+  }
+  session.destroy();
 });
 
 test("a stream request is validated like a unary one", async () => {

@@ -106,6 +106,13 @@ describe("CostQuery", () => {
     expect(queries).toHaveLength(2);
   });
 
+  test("hands texts that look like SQL or patterns on as they are", async () => {
+    const text = "%' OR 1=1; DROP TABLE cost_record; --_";
+    const filter = { providers: [text], models: [text], tags: { team: text }, endUsers: [text] };
+    await client.costQuery({ filter }, costs);
+    expect(queries[0]).toMatchObject(filter);
+  });
+
   test("refuses dimensions that do not fit together, and empty intervals", async () => {
     const at = timestampFromDate(AS_OF);
     const refused = async (request: Parameters<typeof client.costQuery>[0]) => {

@@ -88,6 +88,29 @@ describe.each(["grpc", "connect"] as const)("over %s", (protocol) => {
     expect(server?.requests.at(-1)?.ends[0]?.completion?.attempts).toBe(1);
   });
 
+  test("a caller that goes away aborts the completion, which is reported with what it cost", async () => {
+    const leaving = new AbortController();
+    const aborted = Promise.withResolvers<void>();
+    const settled = Promise.withResolvers<void>();
+    const clients = await start(async (call) => {
+      call.signal.addEventListener("abort", () => aborted.resolve());
+      leaving.abort();
+      await settled.promise;
+      throw new CompletionError("CANCELLED", "the caller went away", { attempts: [attemptReport()] });
+    });
+    await failureOf(
+      clients[protocol].complete(request, { headers: { authorization }, signal: leaving.signal }),
+    );
+    await aborted.promise;
+    expect(server?.requests[0]?.ends).toEqual([]);
+    settled.resolve();
+    await expect.poll(() => server?.requests[0]?.ends.length).toBe(1);
+    expect(server?.requests[0]?.ends[0]).toMatchObject({
+      error: { reason: "CANCELLED" },
+      completion: { attempts: 1 },
+    });
+  });
+
   test("a timeout above the maximum is cut, and a missing one is the default", async () => {
     const leftMs: number[] = [];
     const clients = await start(

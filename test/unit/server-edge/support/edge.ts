@@ -94,7 +94,13 @@ export function fetchHttp2(
   {
     body,
     ...options
-  }: { readonly body?: Buffer; readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer } = {},
+  }: {
+    readonly body?: Buffer;
+    readonly ca?: Buffer;
+    readonly cert?: Buffer;
+    readonly key?: Buffer;
+    readonly strictSingleValueFields?: boolean;
+  } = {},
 ): Promise<Http2Answer> {
   const session = connectHttp2(origin, options);
   return new Promise<Http2Answer>((resolve, reject) => {

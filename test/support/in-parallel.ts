@@ -1,0 +1,23 @@
+/**
+ * Runs one check for many cases at the same time, since most of them only wait. All are run to their end; the
+ * failures are told together, each with its case.
+ */
+export async function inParallel<Case>(
+  cases: readonly Case[],
+  check: (one: Case) => Promise<void>,
+): Promise<void> {
+  const results = await Promise.allSettled(cases.map(check));
+  const failures = results.flatMap((result, index) =>
+    result.status === "rejected" ? [`${JSON.stringify(cases[index])}: ${messageOf(result.reason)}`] : [],
+  );
+  if (failures.length > 0)
+    throw new Error(`${failures.length} of ${cases.length} cases failed:\n${failures.join("\n")}`);
+}
+
+const messageOf = (error: unknown) =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
+
+/** Every pair of the two lists. */
+export function pairs<A, B>(first: readonly A[], second: readonly B[]): readonly (readonly [A, B])[] {
+  return first.flatMap((a) => second.map((b) => [a, b] as const));
+}
