@@ -54,6 +54,8 @@ export interface RequestTelemetry {
     readonly reason: ErrorReason;
   }): void;
   rateLimited(quotaId: string): void;
+  /** The wait until everything about the request is durable begins. Returns what to call at its end. */
+  ledgerWriteStarted(): (error?: unknown) => void;
   /** Ends the request: log line, counters, span. Exactly once. */
   finished(end: RequestEnd): void;
 }

@@ -103,8 +103,11 @@ async function tryChain<A extends Answered>(
   const { scope, progress } = admitted;
   const { outcomes, writes } = progress;
   const finish = (error: GatewayError | undefined) => {
+    const onDurable = execution.call.telemetry.ledgerWriteStarted();
     writes.push(dependencies.ledger.finish(toRequestLogEntry(dependencies, execution, { progress, error })));
-    return Promise.all(writes);
+    const all = Promise.all(writes);
+    all.then(() => onDurable(), onDurable);
+    return all;
   };
   let end: { readonly answer: A; readonly candidate: Candidate };
   try {

@@ -110,6 +110,13 @@ function startRequest(
     event: (name, eventAttributes) => {
       span.addEvent(name, { ...eventAttributes });
     },
+    startStep: (name) => {
+      const step = tracer.startSpan(name, { attributes: { [GATEWAY.requestId]: requestId } }, context);
+      return (error) => {
+        if (error !== undefined) step.setStatus({ code: SpanStatusCode.ERROR });
+        step.end();
+      };
+    },
     end: (end, apiKeyId) => endRequest(span, { end, apiKeyId, system }),
   };
 }

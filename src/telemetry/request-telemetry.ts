@@ -88,6 +88,7 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       metrics.rateLimitRefusals.inc({ api_key_id: apiKeyLabel, quota: quotaId });
       span.event("rate_limited", { [GATEWAY.quotaId]: quotaId });
     },
+    ledgerWriteStarted: () => span.startStep("ledger write"),
     finished(told) {
       // A place that ends a request twice is a defect, but not one to count a request twice for.
       if (ended) return;

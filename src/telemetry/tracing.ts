@@ -17,6 +17,8 @@ export interface RequestSpan {
   readonly traceId: string;
   startAttempt(attempt: AttemptStart): AttemptSpan;
   event(name: string, attributes: SpanAttributes): void;
+  /** A span for a step inside the gateway. Returns how to end it. */
+  startStep(name: string): (error?: unknown) => void;
   end(end: RequestEnd, apiKeyId: string): void;
 }
 
@@ -26,6 +28,7 @@ export interface AttemptSpan {
   end(outcome: AttemptOutcome): void;
 }
 
+const NO_STEP = (): void => {};
 const NO_ATTEMPT_SPAN: AttemptSpan = { traceHeaders: {}, firstToken: () => {}, end: () => {} };
 
 /** Nothing is exported: trace ids only, the caller's where it sent one, so that log lines can be joined. */
@@ -35,6 +38,7 @@ export function createIdTracing(): Tracing {
       traceId: parseTraceparent(traceparent)?.traceId ?? newTraceId(),
       startAttempt: () => NO_ATTEMPT_SPAN,
       event: () => {},
+      startStep: () => NO_STEP,
       end: () => {},
     }),
     shutdown: () => Promise.resolve(),

@@ -54,6 +54,10 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
     this.fallbacks.push(fallback);
   }
 
+  ledgerWriteStarted(): () => void {
+    return () => {};
+  }
+
   rateLimited(quotaId: string): void {
     this.refusedQuotas.push(quotaId);
   }

@@ -198,6 +198,7 @@ function recordingTelemetry(requests: RecordedRequest[]): Telemetry {
         retryScheduled() {},
         fellBack() {},
         rateLimited() {},
+        ledgerWriteStarted: () => () => {},
         finished(end) {
           request.ends.push(end);
         },

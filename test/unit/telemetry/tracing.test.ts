@@ -58,12 +58,13 @@ describe("a traced request", () => {
     );
     second.firstToken(12);
     second.finished(outcome({ timeToFirstTokenMs: 12 }));
+    request.ledgerWriteStarted()();
     request.finished(
       end({ completion: completionEnd({ provider: "deepseek", attempts: 2, fellBack: true }) }),
     );
     await telemetry.shutdown();
 
-    expect(receiver.spans).toHaveLength(3);
+    expect(receiver.spans).toHaveLength(4);
     for (const span of receiver.spans) {
       expect(span.traceId).toBe(CALLER_TRACE);
       expect(span.attributes["llm_gateway.request_id"]).toBe("request-1");
@@ -75,7 +76,8 @@ describe("a traced request", () => {
     expect(server).toMatchObject({ parentSpanId: CALLER_SPAN, kind: 2, statusCode: 0 });
     expect(failed).toMatchObject({ parentSpanId: server?.spanId, kind: 3, statusCode: 2 });
     expect(answered).toMatchObject({ parentSpanId: server?.spanId, kind: 3, statusCode: 0 });
-    expect(new Set(receiver.spans.map(({ spanId }) => spanId)).size).toBe(3);
+    expect(named("ledger write")).toMatchObject([{ parentSpanId: server?.spanId, kind: 1, statusCode: 0 }]);
+    expect(new Set(receiver.spans.map(({ spanId }) => spanId)).size).toBe(4);
 
     // What the provider is sent continues the span of its own attempt.
     expect(first.traceHeaders).toEqual({ traceparent: `00-${CALLER_TRACE}-${failed?.spanId}-01` });
