@@ -1,7 +1,7 @@
+import { BoundedMap } from "../core/bounded-map.ts";
 import type { Clock } from "../core/clock.ts";
 import { type Candidate, candidateName } from "../core/model-name.ts";
 import type { Telemetry } from "../core/telemetry.ts";
-import { BoundedMap } from "../resilience/bounded-map.ts";
 import {
   type CircuitBreaker,
   type CircuitBreakerOptions,

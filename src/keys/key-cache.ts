@@ -1,7 +1,7 @@
+import { BoundedMap } from "../core/bounded-map.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { KeyStore, StoredKey } from "./key-store.ts";
-import { createRecentlyUsed } from "./recently-used.ts";
 
 /**
  * A change of a key takes effect everywhere within this time, in every case: no entry is used that was read
@@ -104,8 +104,8 @@ export function createKeyCache(
 
 /** Existing and invented ids are bounded apart, so that a flood of invented ones cannot drive the real ones out. */
 function createEntries(maxEntries: number) {
-  const present = createRecentlyUsed<Entry>(maxEntries);
-  const absent = createRecentlyUsed<Entry>(maxEntries);
+  const present = new BoundedMap<string, Entry>(maxEntries);
+  const absent = new BoundedMap<string, Entry>(maxEntries);
   const drop = (apiKeyId: string): void => {
     present.delete(apiKeyId);
     absent.delete(apiKeyId);

@@ -1,9 +1,10 @@
+import { BoundedMap } from "../core/bounded-map.ts";
 import type { Price, PriceBook } from "../core/price.ts";
 import { type Correction, createCorrections } from "./corrections.ts";
 import { loadGenaiPrices, type PriceCatalog } from "./genai-prices-source.ts";
 import { isInForce, type ModelName, modelKey, type PriceVersion } from "./price-version.ts";
 
-/** Callers choose model names, so what was looked up is kept for this many of them; the oldest goes first. */
+/** Callers choose model names, so what was looked up is kept for this many of them. */
 const MAX_CACHED_NAMES = 4_096;
 /** Longer names have no price and are not kept: the longest of genai-prices has 61 characters. */
 const MAX_NAME_LENGTH = 256;
@@ -40,20 +41,13 @@ export async function loadPriceBook(
 export function createPriceBook(options: PriceBookOptions): VersionedPriceBook {
   const operator = Map.groupBy(options.operator ?? [], ({ price }) => modelKey(price));
   const corrections = new Map(options.corrections?.map((correction) => [modelKey(correction), correction]));
-  const known = new Map<string, readonly PriceVersion[]>();
+  const known = new BoundedMap<string, readonly PriceVersion[]>(MAX_CACHED_NAMES);
 
   /** All versions that a name may have, the first in force counts. */
   function candidates({ provider, model }: ModelName): readonly PriceVersion[] {
     const key = `${provider}/${model}`;
     if (key.length > MAX_NAME_LENGTH) return [];
-    let versions = known.get(key);
-    if (!versions) {
-      versions = resolve({ provider, model });
-      const oldest = known.size < MAX_CACHED_NAMES ? undefined : known.keys().next().value;
-      if (oldest !== undefined) known.delete(oldest);
-      known.set(key, versions);
-    }
-    return versions;
+    return known.getOrCreate(key, () => resolve({ provider, model }));
   }
 
   function resolve(name: ModelName): readonly PriceVersion[] {

@@ -1,6 +1,6 @@
 /**
- * A map that forgets the entry unused for longest when it is full. For state kept by names that callers choose.
- * `get` counts as use.
+ * A map of bounded size that forgets the least recently used entry when it is full: for state kept by names that
+ * callers choose. A Map iterates in the order of insertion, so what is used moves to the end and the beginning goes.
  */
 export class BoundedMap<K, V> {
   readonly #entries = new Map<K, V>();
@@ -14,6 +14,7 @@ export class BoundedMap<K, V> {
     return this.#entries.size;
   }
 
+  /** Counts as use. */
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
     if (value === undefined) return undefined;
@@ -22,15 +23,23 @@ export class BoundedMap<K, V> {
     return value;
   }
 
+  set(key: K, value: V): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size <= this.#maxEntries) return;
+    const oldest = this.#entries.keys().next();
+    if (!oldest.done) this.#entries.delete(oldest.value);
+  }
+
   getOrCreate(key: K, create: () => V): V {
     const found = this.get(key);
     if (found !== undefined) return found;
     const created = create();
-    if (this.#entries.size >= this.#maxEntries) {
-      const oldest = this.#entries.keys().next();
-      if (!oldest.done) this.#entries.delete(oldest.value);
-    }
-    this.#entries.set(key, created);
+    this.set(key, created);
     return created;
+  }
+
+  delete(key: K): void {
+    this.#entries.delete(key);
   }
 }

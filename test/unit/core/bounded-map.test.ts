@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BoundedMap } from "../../../src/resilience/bounded-map.ts";
+import { BoundedMap } from "../../../src/core/bounded-map.ts";
 
 describe("a bounded map", () => {
   it("forgets the entry that was unused for longest", () => {
