@@ -8,10 +8,11 @@ import {
   type NewKey,
   type Principal,
 } from "../core/keys.ts";
+import { effectivePageSize } from "../core/paging.ts";
 import { generateKey, generateSecretFor, isApiKeyId } from "./key-format.ts";
 import type { KeyStore, StoredKey } from "./key-store.ts";
 import { invalid, validateKey } from "./key-validation.ts";
-import { effectivePageSize, formatPageToken, parsePageToken } from "./page-token.ts";
+import { formatPageToken, parsePageToken } from "./page-token.ts";
 import { createSecretHasher, type SecretHasher } from "./secret-hash.ts";
 
 /** The longest time for which a rotated secret goes on working. */

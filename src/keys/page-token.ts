@@ -2,23 +2,9 @@ import { isApiKeyId } from "./key-format.ts";
 import type { KeyPosition } from "./key-store.ts";
 import { invalid } from "./key-validation.ts";
 
-export const DEFAULT_PAGE_SIZE = 50;
-export const MAX_PAGE_SIZE = 1000;
-
 /** The query that a token continues: a token serves no other (AIP-158). */
 export interface ListFilter {
   readonly includeRevoked: boolean;
-}
-
-/**
- * AIP-158: zero means the default, too much is the maximum.
- * @throws GatewayError INVALID_REQUEST when negative
- */
-export function effectivePageSize(pageSize: number): number {
-  if (!Number.isInteger(pageSize) || pageSize < 0) {
-    throw invalid([{ field: "page_size", description: "must be a whole number and not negative" }]);
-  }
-  return pageSize === 0 ? DEFAULT_PAGE_SIZE : Math.min(pageSize, MAX_PAGE_SIZE);
 }
 
 /** An opaque token for the page after `position`. */

@@ -1,20 +1,10 @@
 import type { CostFilter, CostReader, CostRecord } from "../core/ledger.ts";
+import { effectivePageSize } from "../core/paging.ts";
 import { settleAsOf } from "./as-of.ts";
-import {
-  assertFilter,
-  createBindings,
-  detailConditions,
-  invalid,
-  sharedConditions,
-  within,
-} from "./filter-sql.ts";
+import { assertFilter, createBindings, detailConditions, sharedConditions, within } from "./filter-sql.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
 import { formatPageToken, type PagePosition, parsePageToken } from "./page-token.ts";
 import { RECORD_SELECT, toCostRecord } from "./record-row.ts";
-
-export const DEFAULT_PAGE_SIZE = 100;
-/** A larger page size means this one. */
-export const MAX_PAGE_SIZE = 1_000;
 
 /**
  * One page of attempts, newest first. All pages of a listing stand for the instant of the first one, so records that
@@ -26,9 +16,7 @@ export async function readRecordPage(
 ): ReturnType<CostReader["listRecords"]> {
   const { filter, pageToken } = request;
   assertFilter(filter);
-  if (!Number.isInteger(request.pageSize) || request.pageSize < 0)
-    throw invalid("page_size", "must not be negative");
-  const pageSize = Math.min(request.pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
+  const pageSize = effectivePageSize(request.pageSize);
   const position = pageToken ? parsePageToken(filter, pageToken) : undefined;
   const asOf = position?.asOf ?? (await settleAsOf(database, filter.asOf));
 

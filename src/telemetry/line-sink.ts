@@ -16,8 +16,8 @@ export interface LineSinkOptions {
 const FLUSH_TIMEOUT_MS = 2_000;
 const BUSY_RETRY_MS = 10;
 /**
- * Lines are gathered for so long after the start of a write. Each write wakes a thread, which on a busy core took
- * 90 µs a line (a fifth of all CPU at 2,000 requests/s) when every line was written by itself.
+ * Lines are gathered for so long after the start of a write. Each write wakes a thread: on a process that has one
+ * core, a line took 14 µs of CPU when every line was written by itself, 4 µs when they are gathered.
  */
 const GATHER_MS = 10;
 

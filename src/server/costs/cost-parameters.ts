@@ -1,6 +1,6 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { CostDimension, CostFilter } from "../../core/ledger.ts";
-import { effectivePageSize } from "../convert/page.ts";
+import { effectivePageSize } from "../../core/paging.ts";
 import { Violations } from "../convert/violations.ts";
 import { checkInterval, resolveInterval } from "./cost-scope.ts";
 import { type PageStart, startPage } from "./page-interval.ts";

@@ -1,9 +1,9 @@
 import { CostService } from "../../../gen/es/llmgateway/v1/cost_pb.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { CostReader } from "../../core/ledger.ts";
+import { effectivePageSize } from "../../core/paging.ts";
 import { costFilterFromProto, costQueryFromProto } from "../convert/cost-from-proto.ts";
 import { costRecordToProto, costReportToProto } from "../convert/cost-to-proto.ts";
-import { effectivePageSize, effectivePageToken } from "../convert/page.ts";
 import { limitToOwnCosts } from "../costs/cost-scope.ts";
 import { nextPageToken, startPage } from "../costs/page-interval.ts";
 import { type RpcMethod, unary } from "../rpc/rpc-method.ts";
@@ -18,7 +18,7 @@ export function costMethods(costs: CostReader, clock: Clock): readonly RpcMethod
       return costReportToProto(query, await costs.query(query));
     }),
     unary(listCostRecords, async (request, { principal }) => {
-      const start = startPage(effectivePageToken(request.pageToken), clock.now());
+      const start = startPage(request.pageToken || undefined, clock.now());
       const page = await costs.listRecords({
         filter: limitToOwnCosts(costFilterFromProto(request.filter, start.now), principal),
         pageSize: effectivePageSize(request.pageSize),

@@ -1,8 +1,8 @@
 import { KeyService as KeyServiceProto } from "../../../gen/es/llmgateway/v1/key_pb.ts";
 import type { KeyService } from "../../core/keys.ts";
+import { effectivePageSize } from "../../core/paging.ts";
 import { keyChangesFromProto, newKeyFromProto } from "../convert/key-from-proto.ts";
 import { keyToProto } from "../convert/key-to-proto.ts";
-import { effectivePageSize, effectivePageToken } from "../convert/page.ts";
 import { msFromDuration } from "../convert/time.ts";
 import { throwViolation } from "../convert/violations.ts";
 import { type RpcMethod, unary } from "../rpc/rpc-method.ts";
@@ -29,7 +29,7 @@ export function keyMethods(keys: KeyService): readonly RpcMethod[] {
     unary(method.listKeys, async (request, { principal }) => {
       const page = await keys.list(principal, {
         pageSize: effectivePageSize(request.pageSize),
-        pageToken: effectivePageToken(request.pageToken),
+        pageToken: request.pageToken || undefined,
         includeRevoked: request.includeRevoked,
       });
       return {

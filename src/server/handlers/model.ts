@@ -1,7 +1,7 @@
 import { ModelService } from "../../../gen/es/llmgateway/v1/model_pb.ts";
 import type { Gateway, ModelEntry } from "../../core/gateway.ts";
+import { effectivePageSize } from "../../core/paging.ts";
 import { modelToProto } from "../convert/model-to-proto.ts";
-import { effectivePageSize } from "../convert/page.ts";
 import { throwViolation } from "../convert/violations.ts";
 import { type RpcMethod, unary } from "../rpc/rpc-method.ts";
 

@@ -65,7 +65,7 @@ describe("listing keys", () => {
     expect(await allPages(keys, 10, true)).toHaveLength(2);
   });
 
-  it("takes 50 by default, at most 1000, and refuses a negative page size", async () => {
+  it("takes 100 by default, at most 1000, and refuses a negative page size", async () => {
     const { keys, store } = setUp();
     const limits: number[] = [];
     store.list = async ({ limit }) => {
