@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from "vitest";
-import { describeClient } from "../suites/client-suite.ts";
+import { describeBooks, describeClient } from "../suites/client-suite.ts";
 import { createBufCurlClient } from "../support/clients/buf-curl-client.ts";
 import { type GatewayUnderTest, startGatewayUnderTest } from "../support/gateway-under-test.ts";
 
@@ -17,3 +17,5 @@ for (const protocol of ["grpc", "grpcweb", "connect"] as const) {
     reservesTimeoutHeaders: true,
   });
 }
+
+describeBooks(() => gateway);

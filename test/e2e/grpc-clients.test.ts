@@ -4,7 +4,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { afterAll, beforeAll } from "vitest";
-import { describeClient } from "../suites/client-suite.ts";
+import { describeBooks, describeClient } from "../suites/client-suite.ts";
 import { createConnectClient } from "../support/clients/connect-client.ts";
 import { createGrpcJsClient } from "../support/clients/grpc-js-client.ts";
 import { type GatewayUnderTest, startGatewayUnderTest } from "../support/gateway-under-test.ts";
@@ -45,3 +45,5 @@ describeClient({
     }),
   gateway: () => gateway,
 });
+
+describeBooks(() => gateway);

@@ -1,6 +1,6 @@
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { afterAll, beforeAll } from "vitest";
-import { describeClient } from "../suites/client-suite.ts";
+import { describeBooks, describeClient } from "../suites/client-suite.ts";
 import { createConnectClient } from "../support/clients/connect-client.ts";
 import { createFetchClient } from "../support/clients/fetch-client.ts";
 import { type GatewayUnderTest, startGatewayUnderTest } from "../support/gateway-under-test.ts";
@@ -32,3 +32,5 @@ describeClient({
   createClient: ({ url }) => createFetchClient(url),
   gateway: () => gateway,
 });
+
+describeBooks(() => gateway);

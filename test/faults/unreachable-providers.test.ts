@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -17,10 +17,12 @@ const CONNECT_MS = 500;
 const TLS = join(import.meta.dirname, "../fixtures/tls");
 
 const servers: Server[] = [];
+const sockets = new Set<Socket>();
 let elsewhere: RecordingServer;
 
 async function listen(server: Server): Promise<number> {
   servers.push(server);
+  server.on("connection", (socket) => sockets.add(socket.on("error", () => {})));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   return typeof address === "object" && address ? address.port : 0;
@@ -40,6 +42,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await elsewhere.close();
+  for (const socket of sockets) socket.destroy();
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
 });
 
@@ -69,7 +72,7 @@ const bench = useFaultBench(async () => {
   };
 });
 
-/** How often the simulator was called for these requests, by the provider's key. */
+/** How often the simulator was called for requests that were marked so. */
 function callsAt(provider: string): number {
   return bench()
     .simulator.requests.recent()
@@ -115,8 +118,6 @@ describe("the circuit breaker", () => {
         const outcome = await bench().complete({ ...call, model, fallbackModels: [fallback] });
         expect(outcome.provider).toMatch(/^deepseek/);
       }
-      const isAtPrimary = ({ headers }: { headers: object }) => JSON.stringify(headers) !== "";
-      expect(isAtPrimary({ headers: {} })).toBe(true);
       const failures = bench()
         .outcomes.flatMap(({ attempts }) => attempts)
         .filter((attempt) => attempt.provider === provider);
@@ -196,7 +197,7 @@ describe("a provider's key", () => {
       .recent()
       .find(({ body }) => requestIdIn(JSON.stringify(body)) === "where-to");
     expect(Object.keys(seen?.headers ?? {}).sort()).toEqual([
-      ...["authorization", "connection", "content-length", "content-type", "host", "user-agent"],
+      ...["accept", "authorization", "connection", "content-length", "content-type", "host", "user-agent"],
     ]);
     expect(seen?.headers.host).toBe(new URL(simulator.url).host);
     expect(elsewhere).toMatchObject({ connections: 0, requests: [] });

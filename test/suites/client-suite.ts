@@ -1,14 +1,17 @@
 import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   type CompleteRequestSchema,
   CompletionService,
   type StreamCompleteResponse,
 } from "../../gen/es/llmgateway/v1/completion_pb.ts";
 import { Role } from "../../gen/es/llmgateway/v1/content_pb.ts";
+import { CostService } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import type { BillState } from "../../simulator/bill.ts";
+import { createFetchClient } from "../support/clients/fetch-client.ts";
 import type { CallOptions, GatewayClient } from "../support/clients/gateway-client.ts";
-import { type GatewayUnderTest, MODEL } from "../support/gateway-under-test.ts";
+import { billedPicoUsd, type GatewayUnderTest, MODEL, usd } from "../support/gateway-under-test.ts";
 import { describeCompletions } from "./client-completion-suite.ts";
 import { describeCosts } from "./client-cost-suite.ts";
 import { describeErrors } from "./client-error-suite.ts";
@@ -75,6 +78,33 @@ export function describeClient(subject: ClientUnderTest): void {
     describeCosts(suite);
     describeKeys(suite);
     describeProbes(suite);
+  });
+}
+
+/**
+ * The books after everything else in the file: each call that the simulator saw is one attempt on the ledger, in the
+ * same state, and what was completed cost the same.
+ */
+export function describeBooks(gateway: () => GatewayUnderTest): void {
+  it("in the end the ledger has an attempt for each call on the provider's bill, at the same cost", async () => {
+    const { simulator, url, adminKey } = gateway();
+    await simulator.whenIdle();
+    const { lines } = simulator.bill;
+    const inState = (state: BillState) => lines.filter((line) => line.state === state);
+    const priced = inState("completed").filter(({ model }) => !model.startsWith("unpriced-"));
+    const client = createFetchClient(url);
+    await vi.waitFor(async () => {
+      const { message } = await client.unary(CostService.method.costQuery, {}, { key: adminKey });
+      const coverage = message.totals?.coverage;
+      expect(coverage?.reported).toMatchObject({
+        attempts: BigInt(priced.length),
+        costUsd: usd(billedPicoUsd(priced)),
+      });
+      expect(coverage?.unpriced?.attempts).toBe(BigInt(inState("completed").length - priced.length));
+      expect(coverage?.notBilled?.attempts).toBe(BigInt(inState("refused").length));
+      const interrupted = (coverage?.estimated?.attempts ?? 0n) + (coverage?.unknown?.attempts ?? 0n);
+      expect(interrupted).toBe(BigInt(inState("interrupted").length));
+    });
   });
 }
 

@@ -192,5 +192,5 @@ function directivesOf(scripts: BenchCall["scripts"]): string {
 
 /** The request that a text of the bench belongs to. */
 export function requestIdIn(text: string): string | undefined {
-  return /\brequest=([!-~]{1,36})/.exec(text)?.[1];
+  return /\brequest=([\w-]{1,36})/.exec(text)?.[1];
 }

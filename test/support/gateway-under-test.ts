@@ -97,9 +97,16 @@ export async function startGatewayUnderTest(
 ): Promise<GatewayUnderTest> {
   const simulator = options.simulator ?? (await startSimulator());
   const config = writeConfigFile();
+  const cleanUp = async () => {
+    if (!options.simulator) await simulator.close();
+    config.remove();
+  };
   const process = await startGatewayProcess({
     env: { ...simulatedProviders(simulator), CONFIG_FILE: config.path, ...options.env },
     ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+  }).catch(async (error: unknown) => {
+    await cleanUp();
+    throw error;
   });
   const requestsOf = (text: string) => simulatorRequests(simulator, text);
   return {
@@ -116,8 +123,7 @@ export async function startGatewayUnderTest(
     requestsOf,
     async stop() {
       const code = await process.stop();
-      if (!options.simulator) await simulator.close();
-      config.remove();
+      await cleanUp();
       return code;
     },
   };

@@ -2,16 +2,17 @@
  * Runs one check for many cases at the same time, since most of them only wait. All are run to their end; the
  * failures are told together, each with its case.
  */
-export async function inParallel<Case>(
+export async function inParallel<Case, Result>(
   cases: readonly Case[],
-  check: (one: Case) => Promise<void>,
-): Promise<void> {
+  check: (one: Case) => Promise<Result>,
+): Promise<readonly Result[]> {
   const results = await Promise.allSettled(cases.map(check));
   const failures = results.flatMap((result, index) =>
     result.status === "rejected" ? [`${JSON.stringify(cases[index])}: ${messageOf(result.reason)}`] : [],
   );
   if (failures.length > 0)
     throw new Error(`${failures.length} of ${cases.length} cases failed:\n${failures.join("\n")}`);
+  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
 
 const messageOf = (error: unknown) =>

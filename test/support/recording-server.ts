@@ -1,13 +1,13 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A server that nobody should ever talk to. */
+/** A server that keeps what it is told: to search through it, or to see that it was told nothing. */
 export interface RecordingServer {
   readonly url: string;
   readonly port: number;
   /** TCP connections, also those on which nothing was sent. */
   readonly connections: number;
-  /** Request lines and headers. */
+  /** Request lines, headers and bodies. */
   readonly requests: readonly string[];
   close(): Promise<void>;
 }
@@ -16,8 +16,13 @@ export async function startRecordingServer(): Promise<RecordingServer> {
   const requests: string[] = [];
   let connections = 0;
   const server = createServer((request, response) => {
-    requests.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);
-    response.end("{}");
+    const head = `${request.method} ${request.url} ${JSON.stringify(request.headers)}`;
+    const parts: Buffer[] = [];
+    request.on("data", (part: Buffer) => parts.push(part));
+    request.on("end", () => {
+      requests.push(`${head}\n${Buffer.concat(parts).toString("latin1")}`);
+      response.end("{}");
+    });
   });
   server.on("connection", () => {
     connections += 1;

@@ -75,7 +75,7 @@ describe("listing keys", () => {
     for (const pageSize of [0, 5_000]) {
       await keys.list(ADMIN, { pageSize, pageToken: undefined, includeRevoked: false });
     }
-    expect(limits).toEqual([51, 1_001]);
+    expect(limits).toEqual([101, 1_001]);
     await expect(
       keys.list(ADMIN, { pageSize: -1, pageToken: undefined, includeRevoked: false }),
     ).rejects.toMatchObject({
