@@ -55,6 +55,7 @@ export async function startApp(config: Config): Promise<App> {
     url: config.database.url,
     dataDir: config.database.dataDir,
     poolSize: config.database.poolSize,
+    preparedStatements: config.database.preparedStatements,
     entities: [...ledgerEntities, ...keyEntities],
     onWarning: (message) => telemetry.log.warn("database_warning", { message }),
   });

@@ -43,6 +43,8 @@ export interface DatabaseConfig {
   readonly url: string | undefined;
   readonly dataDir: string;
   readonly poolSize: number;
+  /** False behind a proxy that pools connections by transaction and does not know of prepared statements. */
+  readonly preparedStatements: boolean;
 }
 
 export interface DeadlineConfig {

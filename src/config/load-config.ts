@@ -96,6 +96,7 @@ function readDatabase(environment: EnvironmentReader) {
     url,
     dataDir: environment.text("DATA_DIR") ?? ".data",
     poolSize: environment.integer("DATABASE_POOL_SIZE", { fallback: 10, min: 2, max: 1_000 }),
+    preparedStatements: environment.oneOf("DATABASE_PREPARED_STATEMENTS", ["on", "off"], "on") === "on",
   };
 }
 

@@ -7,8 +7,15 @@ export type SqlValue = string | number | boolean | null | readonly string[];
 /** A row as the driver returns it. Cast int8 and NUMERIC to text: the two drivers disagree about them. */
 export type SqlRow = Readonly<Record<string, unknown>>;
 
-/** Runs one statement with bound parameters (`$1`, …); nothing of a value is ever put into the text. */
-export type SqlQuery = (text: string, values?: readonly SqlValue[]) => Promise<readonly SqlRow[]>;
+/**
+ * Runs one statement with bound parameters (`$1`, …); nothing of a value is ever put into the text. A statement that
+ * runs often gets a name, one for each text, so that the server may keep its plan.
+ */
+export type SqlQuery = (
+  text: string,
+  values?: readonly SqlValue[],
+  statementName?: string,
+) => Promise<readonly SqlRow[]>;
 
 /** An open database whose schema is up to date. */
 export interface Database {

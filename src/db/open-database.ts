@@ -10,6 +10,8 @@ export interface OpenDatabaseOptions {
   readonly entities: readonly Entity[];
   /** Connections to PostgreSQL at most; at least 2. @default 10 */
   readonly poolSize?: number | undefined;
+  /** Named statements are prepared on PostgreSQL; off behind a proxy that does not know of them. @default true */
+  readonly preparedStatements?: boolean | undefined;
   /** What the driver has to say, e.g. a connection that the server closed. */
   readonly onWarning?: ((message: string) => void) | undefined;
   /** Start the embedded database from this dump of a directory instead of an empty one. */
@@ -50,12 +52,13 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
 
 /** The driver that is not used is not loaded: it would cost memory and start-up time. */
 async function openDriver(options: OpenDatabaseOptions): Promise<DatabaseDriver> {
-  const { url, dataDir, entities, initialDump, poolSize = DEFAULT_POOL_SIZE, onWarning = () => {} } = options;
+  const { url, dataDir, entities, initialDump, onWarning = () => {} } = options;
+  const { poolSize = DEFAULT_POOL_SIZE, preparedStatements = true } = options;
   if (url === undefined) {
     const { openPglite } = await import("./pglite-driver.ts");
     return await openPglite({ dataDir, initialDump, entities, onWarning });
   }
   if (poolSize < MIN_POOL_SIZE) throw new RangeError(`a pool needs at least ${MIN_POOL_SIZE} connections`);
   const { openPostgres } = await import("./postgres-driver.ts");
-  return await openPostgres({ url, poolSize, entities, onWarning });
+  return await openPostgres({ url, poolSize, preparedStatements, entities, onWarning });
 }

@@ -5,7 +5,7 @@ import type { Price } from "../core/price.ts";
 import { type BatchStatistics, createBatchWriter, type WriteFailure } from "./batch-writer.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
 import { assertStorable, chargeToJson, priceToJson, requestToJson } from "./stored-rows.ts";
-import { WRITE_STATEMENT } from "./write-statement.ts";
+import { WRITE_STATEMENT, WRITE_STATEMENT_NAME } from "./write-statement.ts";
 
 export interface DatabaseLedgerOptions {
   /** Attempts that may be open or waiting to be written, together, before `open` refuses. @default 10,000 */
@@ -123,7 +123,7 @@ async function writeBatch(
     if (priceId !== undefined && price !== undefined) newPrices.set(priceId, price);
   }
   const parameters = [records, requests, [...newPrices.values()]].map((rows) => `[${rows.join(",")}]`);
-  await database.query(WRITE_STATEMENT, parameters);
+  await database.query(WRITE_STATEMENT, parameters, WRITE_STATEMENT_NAME);
   for (const priceId of newPrices.keys()) prices.stored(priceId);
 }
 

@@ -4,8 +4,12 @@ export type SqlValue = string | number | boolean | null | readonly string[];
 /** A row as the driver returns it; what the two drivers disagree about (int8, NUMERIC, times) is cast in the text. */
 export type SqlRow = Readonly<Record<string, unknown>>;
 
-/** Runs one statement with bound parameters (`$1`, …). */
-export type SqlQuery = (text: string, values?: readonly SqlValue[]) => Promise<readonly SqlRow[]>;
+/** Runs one statement with bound parameters (`$1`, …). One that runs often has a name, so that its plan can be kept. */
+export type SqlQuery = (
+  text: string,
+  values?: readonly SqlValue[],
+  statementName?: string,
+) => Promise<readonly SqlRow[]>;
 
 /** What the ledger needs of a database; `Database` of `db/` is one. */
 export interface LedgerDatabase {

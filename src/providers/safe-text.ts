@@ -2,7 +2,7 @@
 export const MAX_PROVIDER_TEXT_LENGTH = 300;
 
 /** Text is cut to this before anything else is done with it, so that a huge body costs nothing. */
-const MAX_INSPECTED_LENGTH = 4_096;
+export const MAX_INSPECTED_LENGTH = 4_096;
 
 /** Shorter secrets are not searched for: they would be found in ordinary words. */
 const MIN_SECRET_LENGTH = 8;

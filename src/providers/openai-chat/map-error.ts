@@ -3,7 +3,7 @@ import { type Billing, ProviderError, type ProviderErrorReason } from "../../cor
 import type { BufferedResponse } from "../buffered-call.ts";
 import type { SeenSoFar } from "../map-error.ts";
 import { parseJson, readObject } from "../read-json.ts";
-import { toSafeText } from "../safe-text.ts";
+import { MAX_INSPECTED_LENGTH, toSafeText } from "../safe-text.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 import { readRetryAfterMs } from "./read-headers.ts";
 
@@ -194,11 +194,19 @@ function createError(reason: ProviderErrorReason, stated: StatedError, facts: Er
   });
 }
 
+/** What an error code looks like: a word, in which no prompt has room. */
+const CODE_PATTERN = /^[\w.:-]{1,64}$/;
+/** The title of a proxy's error page, such as `502 Bad Gateway`. */
+const TITLE_PATTERN = /<(?:title|h1)>\s*([^<]{1,80})</i;
+
 /**
- * The cause is logged, and a provider's message may quote the prompt: only its codes are kept, or, of a body that is
- * not an error of its API, such as a proxy's page, the text.
+ * The cause is logged, and what a provider or a server before it says of an error may quote the prompt (FastAPI, for
+ * one, repeats the input that it refuses): only codes and titles are kept of it.
  */
 function toLoggableCause(stated: StatedError, { text, secrets }: ErrorFacts): string {
-  if (stated.codes.length > 0) return toSafeText(stated.codes.join(" "), secrets);
-  return stated.message === "" ? toSafeText(text, secrets) : "a message without a code";
+  const codes = stated.codes.filter((code) => CODE_PATTERN.test(code));
+  if (codes.length > 0) return toSafeText(codes.join(" "), secrets);
+  const title = TITLE_PATTERN.exec(text.slice(0, MAX_INSPECTED_LENGTH))?.[1];
+  if (title !== undefined) return toSafeText(title, secrets);
+  return `an error without a code, of ${text.length} characters`;
 }

@@ -41,7 +41,7 @@ describe("without any variable", () => {
       corsOrigins: [],
       maxInFlight: 2_000,
       shutdownGraceMs: 30_000,
-      database: { url: undefined, dataDir: ".data", poolSize: 10 },
+      database: { url: undefined, dataDir: ".data", poolSize: 10, preparedStatements: true },
       deadlines: {
         defaultMs: 60_000,
         maxMs: 600_000,

@@ -1,0 +1,63 @@
+import { loadavg } from "node:os";
+import type { LoopResult } from "./closed-loop.ts";
+import { readMachineStat } from "./machine-stat.ts";
+import { readProcessStat } from "./process-stat.ts";
+import { monotonicMicroseconds } from "./profile-report.ts";
+
+/** One line of the report. Not a number where the system does not tell. */
+export interface Measurement {
+  readonly scenario: string;
+  readonly inFlight: number | undefined;
+  readonly perSecond: number;
+  readonly messagesPerCall: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Of the measured process, all its threads. */
+  readonly cpuMicrosecondsPerCall: number;
+  readonly rssMebibytes: number;
+  /** Shares of a core's time: the measured process; everything else on its core; the mean of the other cores. */
+  readonly ownCoreShare: number;
+  readonly strangersShare: number;
+  readonly otherCoresShare: number;
+  readonly failed: number;
+  /** Of one minute, at the end. */
+  readonly loadAverage: number;
+}
+
+export function sampleOf(pid: number) {
+  return {
+    process: readProcessStat(pid),
+    machine: readMachineStat(),
+    atMicroseconds: monotonicMicroseconds(),
+  };
+}
+export type Sample = ReturnType<typeof sampleOf>;
+
+const BYTES_PER_MEBIBYTE = 1024 * 1024;
+
+export function toMeasurement(
+  scenario: string,
+  inFlight: number | undefined,
+  result: LoopResult<Sample>,
+): Measurement {
+  const { before, after, measured, seconds, latency, tally } = result;
+  const cpuMicroseconds = after.process.cpuMicroseconds - before.process.cpuMicroseconds;
+  const ownCoreShare = cpuMicroseconds / 1e6 / seconds;
+  const firstCore = after.machine.firstCoreBusySeconds - before.machine.firstCoreBusySeconds;
+  const otherCores = after.machine.otherCoresBusySeconds - before.machine.otherCoresBusySeconds;
+  return {
+    scenario,
+    inFlight,
+    perSecond: measured / seconds,
+    messagesPerCall: result.measuredMessages / measured,
+    p50Ms: latency.percentile(50) / 1_000,
+    p99Ms: latency.percentile(99) / 1_000,
+    cpuMicrosecondsPerCall: cpuMicroseconds / measured,
+    rssMebibytes: after.process.rssBytes / BYTES_PER_MEBIBYTE,
+    ownCoreShare,
+    strangersShare: Math.max(0, firstCore / seconds - ownCoreShare),
+    otherCoresShare: otherCores / seconds,
+    failed: tally.failed,
+    loadAverage: loadavg()[0] ?? Number.NaN,
+  };
+}
