@@ -19,10 +19,11 @@ async function main(): Promise<void> {
   const demoMode = configured.demo || values.demo ? await startDemoMode(configured) : undefined;
   const app = await startApp(demoMode?.config ?? configured);
   const stop = stopOnce(app, demoMode);
+  // Before anybody is told that it runs, and so may end it.
+  if (!values.demo) stopOnSignals(stop);
   print(`llm-gateway listening on ${app.url}`);
   if (demoMode) await demonstrate(app);
   if (values.demo) await stop();
-  else stopOnSignals(stop);
 }
 
 async function demonstrate(app: App): Promise<void> {

@@ -131,10 +131,9 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
     async complete(call) {
       const requestId = call.requestId ?? randomUUID();
       calls.set(requestId, call);
-      const { scripts, usageHidden, mayBeLost, ...rest } = call;
-      const text = `${call.text ?? "Hello."} request=${requestId}${directivesOf(scripts)}`;
+      const text = `${call.text ?? "Hello."} request=${requestId}${directivesOf(call.scripts)}`;
       const outcome = await clients.complete({
-        ...rest,
+        ...call,
         requestId,
         text,
         secret: call.secret ?? created.secret,

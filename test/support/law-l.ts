@@ -34,7 +34,7 @@ export interface LawLReport {
 
 /** Within so long an abort reaches the provider's socket; what it generates meanwhile nobody can count. */
 const ABORT_REACHES_PROVIDER_MS = 250;
-const SETTLE_TIMEOUT_MS = 5_000;
+const SETTLE_TIMEOUT_MS = 3_000;
 const POLL_MS = 10;
 
 /**

@@ -56,7 +56,7 @@ export async function expectExactSums(
   const client = bench.clients.costs(ADMIN_KEY);
   for (const groupBy of GROUPINGS[effort]) {
     const { rows, totals } = await client.costQuery({ groupBy: [...groupBy] });
-    const name = `grouped by ${groupBy.map((dimension) => CostDimensionSchema.value[dimension]?.localName)}`;
+    const name = `grouped by ${groupBy.map((dimension) => CostDimensionSchema.value[dimension]?.localName).join(", ")}`;
     expect(sumsOfAmounts(totals), `totals ${name}`).toEqual(expected);
     expect(totals?.requests, `requests ${name}`).toBe(requests);
     expect(attemptsCovered(totals), `coverage ${name}`).toBe(expected.attempts);

@@ -62,13 +62,18 @@ function drained(response: NodeResponse): Promise<void> {
 
 /**
  * Once answered, lets go of a request that was not read to its end: an HTTP/2 stream would stay half open until
- * the caller ends it.
+ * the caller ends it, and hold up the shutdown.
  */
 export function releaseRequest(request: NodeRequest, response: NodeResponse): void {
-  response.once("finish", () => {
-    if (request.complete) return;
-    const stream = http2StreamOf(response);
-    if (stream) stream.close(constants.NGHTTP2_NO_ERROR);
-    else request.resume();
+  const stream = http2StreamOf(response);
+  if (!stream) {
+    response.once("finish", () => {
+      if (!request.complete) request.resume();
+    });
+    return;
+  }
+  // A response over HTTP/2 says `finish` only when its stream is closed. Trailers are always asked for, after the body.
+  stream.once("wantTrailers", () => {
+    if (!request.complete) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
   });
 }
