@@ -54,7 +54,10 @@ export function isRpc(request: EdgeRequest): boolean {
   return protocol !== undefined && protocol !== "connect_unary";
 }
 
+/**
+ * A body of unstated length is as a rule a short message of gRPC-Web. Closing at once would reset the connection under
+ * a caller that is still writing, who then never sees the answer; `releaseRequest` closes it if it does not end soon.
+ */
 function hasSmallBody({ headers }: EdgeRequest): boolean {
-  if (headers["transfer-encoding"] !== undefined) return false;
   return Number(headers["content-length"] ?? 0) <= MAX_DROPPED_BODY_BYTES;
 }

@@ -4,6 +4,9 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { GatewayError } from "../../core/errors.ts";
 import { http2StreamOf, type NodeRequest, type NodeResponse, type RpcCall } from "./rpc-call.ts";
 
+/** How long a caller that was answered before it had sent everything may take to send the rest. */
+const MAX_LINGER_MS = 1_000;
+
 /** Writes what a Connect handler answered. Resolves when all of it was handed to the socket, or the caller went away. */
 export async function writeResponse(answer: UniversalServerResponse, call: RpcCall): Promise<void> {
   const { request, response } = call;
@@ -68,7 +71,7 @@ export function releaseRequest(request: NodeRequest, response: NodeResponse): vo
   const stream = http2StreamOf(response);
   if (!stream) {
     response.once("finish", () => {
-      if (!request.complete) request.resume();
+      if (!request.complete) readToEnd(request);
     });
     return;
   }
@@ -76,4 +79,12 @@ export function releaseRequest(request: NodeRequest, response: NodeResponse): vo
   stream.once("wantTrailers", () => {
     if (!request.complete) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
   });
+}
+
+/** Drops the rest of an HTTP/1 request, so that its connection can be used again; closes it when the rest does not come. */
+function readToEnd(request: NodeRequest): void {
+  const timer = setTimeout(() => request.socket.destroy(), MAX_LINGER_MS);
+  request.once("close", () => clearTimeout(timer));
+  request.once("end", () => clearTimeout(timer));
+  request.resume();
 }

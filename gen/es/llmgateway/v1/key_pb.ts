@@ -31,7 +31,7 @@ export type ApiKey = Message<"llmgateway.v1.ApiKey"> & {
   apiKeyId: string;
 
   /**
-   * For people.
+   * For people; not empty.
    *
    * @generated from field: string display_name = 2;
    */

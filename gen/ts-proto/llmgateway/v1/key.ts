@@ -31,7 +31,7 @@ export const protobufFileName = "llmgateway/v1/key.proto";
 export interface ApiKey {
   /** Given by the gateway. */
   apiKeyId: string;
-  /** For people. */
+  /** For people; not empty. */
   displayName: string;
   /** What the key may do. */
   roles: KeyRole[];
