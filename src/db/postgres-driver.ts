@@ -55,6 +55,7 @@ export async function openPostgres(options: PostgresOptions): Promise<DatabaseDr
       kind: "postgres",
       orm,
       query: queryOf(pool),
+      sync: undefined,
       snapshot: (work) => slots.run(() => inTransaction(pool, SNAPSHOT_PREPARATION, work)),
       exclusively: (work) => inTransaction(pool, MIGRATION_PREPARATION, work),
       close: () => orm.close(true),

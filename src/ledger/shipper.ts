@@ -1,0 +1,169 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Price } from "../core/price.ts";
+import {
+  createDatabaseWriter,
+  type DatabaseWriterOptions,
+  DEFAULT_MAX_BATCH_ROWS,
+} from "./database-writer.ts";
+import type { Journal } from "./journal.ts";
+import type { LedgerDatabase } from "./ledger-database.ts";
+
+export interface ShipperOptions extends Omit<DatabaseWriterOptions, "signal"> {
+  /** A database that is not durable at commit is synced this long after rows were written to it. @default 5 s */
+  readonly syncIntervalMs?: number;
+  /** A sync that failed; the rows are kept. */
+  readonly onSyncError?: (error: unknown) => void;
+}
+
+/** Carries rows from the journal to the database, in order, and lets the journal forget what is durable there. */
+export interface Shipper {
+  /** Rows that the database has not taken yet. */
+  readonly unshipped: number;
+  /** How long the oldest of them has been in the journal; 0 when there is none. */
+  readonly oldestAgeMs: number;
+  /** True from a failed write until one succeeds. */
+  readonly failing: boolean;
+  /** The price that rows may name. */
+  remember(price: Price): void;
+  /** Tells that the journal has new rows. */
+  wake(): void;
+  /** Resolves with true when the database has taken every row that was durable when this was asked. */
+  shipped(timeoutMs: number): Promise<boolean>;
+  /** Ships for at most so long, syncs, and stops. What is left stays in the journal. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+export const DEFAULT_SYNC_INTERVAL_MS = 5_000;
+
+interface Waiter {
+  readonly sequence: number;
+  readonly resolve: (shipped: boolean) => void;
+}
+
+export function createShipper(
+  journal: Journal,
+  database: Pick<LedgerDatabase, "query" | "sync">,
+  options: ShipperOptions = {},
+): Shipper {
+  const batchRows = options.maxBatchRows ?? DEFAULT_MAX_BATCH_ROWS;
+  const syncIntervalMs = options.syncIntervalMs ?? DEFAULT_SYNC_INTERVAL_MS;
+  const stopped = new AbortController();
+  const { writer, prices } = createDatabaseWriter(database, { ...options, signal: stopped.signal });
+  let shippedUpTo = journal.content.trimmedUpTo;
+  let trimmedUpTo = shippedUpTo;
+  let trimTarget = shippedUpTo;
+  let trimming = false;
+  let oldestWrittenAtMs: number | undefined;
+  let running: Promise<void> | undefined;
+  let syncTimer: NodeJS.Timeout | undefined;
+  let syncing: Promise<void> = Promise.resolve();
+  let waiters: Waiter[] = [];
+
+  async function run(): Promise<void> {
+    while (shippedUpTo < journal.lastSequence && !stopped.signal.aborted) {
+      try {
+        await shipBatch();
+      } catch (error) {
+        options.onWriteError?.(error, { rows: 0, consecutiveFailures: 1, retryInMs: syncIntervalMs });
+        await delay(syncIntervalMs, undefined, { signal: stopped.signal }).catch(() => {});
+      }
+    }
+    oldestWrittenAtMs = undefined;
+    running = undefined;
+  }
+
+  async function shipBatch(): Promise<void> {
+    const rows = await journal.read(shippedUpTo, batchRows);
+    const last = rows.at(-1);
+    if (!last) {
+      shippedUpTo = journal.lastSequence;
+      return;
+    }
+    oldestWrittenAtMs = rows[0]?.writtenAtMs;
+    // A row that the database refuses for ever was reported; the journal must not offer it again.
+    await Promise.allSettled(rows.map((row) => writer.add(row)));
+    if (stopped.signal.aborted && writer.failing) return;
+    shippedUpTo = last.sequence;
+    waiters = waiters.filter(({ sequence, resolve }) => {
+      if (sequence > shippedUpTo) return true;
+      resolve(true);
+      return false;
+    });
+    if (!database.sync) trim(shippedUpTo);
+    else syncTimer ??= setTimeout(sync, syncIntervalMs).unref();
+  }
+
+  /** At most one is under way: each covers those before it. */
+  function trim(upTo: number): void {
+    trimTarget = upTo;
+    if (trimming || upTo === trimmedUpTo) return;
+    trimming = true;
+    void journal.add([{ kind: "trim", upTo }], "keep").then(() => {
+      trimming = false;
+      trimmedUpTo = upTo;
+      trim(trimTarget);
+    });
+  }
+
+  /** Everything that was written before the sync began is durable after it. */
+  function sync(): void {
+    syncTimer = undefined;
+    const upTo = shippedUpTo;
+    if (!database.sync || upTo === trimmedUpTo) return;
+    syncing = database.sync().then(
+      () => trim(upTo),
+      (error: unknown) => {
+        options.onSyncError?.(error);
+        if (!stopped.signal.aborted) syncTimer ??= setTimeout(sync, syncIntervalMs).unref();
+      },
+    );
+  }
+
+  function wake(): void {
+    if (shippedUpTo < journal.lastSequence && !stopped.signal.aborted) running ??= run();
+  }
+
+  const shipped = (timeoutMs: number): Promise<boolean> => {
+    const sequence = journal.lastSequence;
+    if (sequence <= shippedUpTo) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        waiters = waiters.filter((waiter) => waiter !== entry);
+        resolve(false);
+      }, timeoutMs);
+      const entry: Waiter = {
+        sequence,
+        resolve: (done) => {
+          clearTimeout(timer);
+          resolve(done);
+        },
+      };
+      waiters.push(entry);
+    });
+  };
+
+  return {
+    get unshipped() {
+      return journal.lastSequence - shippedUpTo;
+    },
+    get oldestAgeMs() {
+      return oldestWrittenAtMs === undefined ? 0 : Math.max(0, Date.now() - oldestWrittenAtMs);
+    },
+    get failing() {
+      return writer.failing;
+    },
+    remember: (price) => prices.remember(price),
+    wake,
+    shipped,
+    async stop(timeoutMs) {
+      wake();
+      await shipped(timeoutMs);
+      stopped.abort();
+      await running;
+      clearTimeout(syncTimer);
+      await syncing;
+      sync();
+      await syncing;
+    },
+  };
+}
