@@ -197,7 +197,8 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
       case "row": {
         if (operation.attemptId !== undefined) end(operation.attemptId);
         const { table, json, priceId = null } = operation;
-        return Number(row.run(table, json, priceId, Date.now()).lastInsertRowid);
+        const { lastInsertRowid: sequence } = row.run(table, json, priceId, Date.now());
+        return Number(sequence);
       }
       case "trim":
         return trim(operation.upTo);
