@@ -56,7 +56,7 @@ export function createShipper(
   let oldestWrittenAtMs: number | undefined;
   let running: Promise<void> | undefined;
   let syncTimer: NodeJS.Timeout | undefined;
-  let syncing: Promise<void> = Promise.resolve();
+  let syncing: Promise<void> | undefined;
   let waiters: Waiter[] = [];
 
   async function run(): Promise<void> {
@@ -90,7 +90,7 @@ export function createShipper(
       return false;
     });
     if (!database.sync) trim(shippedUpTo);
-    else syncTimer ??= setTimeout(sync, syncIntervalMs).unref();
+    else scheduleSync();
   }
 
   /** At most one is under way: each covers those before it. */
@@ -105,18 +105,25 @@ export function createShipper(
     });
   }
 
-  /** Everything that was written before the sync began is durable after it. */
-  function sync(): void {
+  function scheduleSync(): void {
+    if (!syncing && !stopped.signal.aborted)
+      syncTimer ??= setTimeout(() => void sync(), syncIntervalMs).unref();
+  }
+
+  /** Everything that was written before the sync began is durable after it. One at a time. */
+  async function sync(): Promise<void> {
     syncTimer = undefined;
     const upTo = shippedUpTo;
-    if (!database.sync || upTo === trimmedUpTo) return;
-    syncing = database.sync().then(
-      () => trim(upTo),
-      (error: unknown) => {
-        options.onSyncError?.(error);
-        if (!stopped.signal.aborted) syncTimer ??= setTimeout(sync, syncIntervalMs).unref();
-      },
-    );
+    if (!database.sync || upTo === trimTarget) return;
+    syncing = database.sync();
+    try {
+      await syncing;
+      trim(upTo);
+    } catch (error) {
+      options.onSyncError?.(error);
+    }
+    syncing = undefined;
+    if (trimTarget < shippedUpTo) scheduleSync();
   }
 
   function wake(): void {
@@ -161,9 +168,9 @@ export function createShipper(
       stopped.abort();
       await running;
       clearTimeout(syncTimer);
-      await syncing;
-      sync();
-      await syncing;
+      await syncing?.catch(() => {});
+      await sync();
+      while (trimming && !journal.failing) await journal.flush();
     },
   };
 }
