@@ -34,6 +34,10 @@ export interface Shipper {
 }
 
 export const DEFAULT_SYNC_INTERVAL_MS = 5_000;
+/** Rows gather so long before they are shipped, which spares both the journal and the database many small batches. */
+const GATHER_MS = 20;
+/** The pause after the journal could not be read. */
+const READ_RETRY_MS = 1_000;
 
 interface Waiter {
   readonly sequence: number;
@@ -55,21 +59,35 @@ export function createShipper(
   let trimming = false;
   let oldestWrittenAtMs: number | undefined;
   let running: Promise<void> | undefined;
+  let gatherTimer: NodeJS.Timeout | undefined;
   let syncTimer: NodeJS.Timeout | undefined;
   let syncing: Promise<void> | undefined;
   let waiters: Waiter[] = [];
 
   async function run(): Promise<void> {
-    while (shippedUpTo < journal.lastSequence && !stopped.signal.aborted) {
+    do {
       try {
         await shipBatch();
       } catch (error) {
-        options.onWriteError?.(error, { rows: 0, consecutiveFailures: 1, retryInMs: syncIntervalMs });
-        await delay(syncIntervalMs, undefined, { signal: stopped.signal }).catch(() => {});
+        options.onWriteError?.(error, { rows: 0, consecutiveFailures: 1, retryInMs: READ_RETRY_MS });
+        await delay(READ_RETRY_MS, undefined, { signal: stopped.signal }).catch(() => {});
       }
-    }
+    } while (isPressing());
     oldestWrittenAtMs = undefined;
     running = undefined;
+    wake();
+  }
+
+  /** A few rows that nobody waits for may gather. */
+  function isPressing(): boolean {
+    const unshipped = journal.lastSequence - shippedUpTo;
+    return !stopped.signal.aborted && unshipped > 0 && (unshipped >= batchRows || waiters.length > 0);
+  }
+
+  function start(): void {
+    clearTimeout(gatherTimer);
+    gatherTimer = undefined;
+    running ??= run();
   }
 
   async function shipBatch(): Promise<void> {
@@ -127,7 +145,9 @@ export function createShipper(
   }
 
   function wake(): void {
-    if (shippedUpTo < journal.lastSequence && !stopped.signal.aborted) running ??= run();
+    if (running || stopped.signal.aborted || shippedUpTo >= journal.lastSequence) return;
+    if (isPressing()) start();
+    else gatherTimer ??= setTimeout(start, GATHER_MS);
   }
 
   const shipped = (timeoutMs: number): Promise<boolean> => {
@@ -146,6 +166,7 @@ export function createShipper(
         },
       };
       waiters.push(entry);
+      wake();
     });
   };
 
@@ -163,9 +184,9 @@ export function createShipper(
     wake,
     shipped,
     async stop(timeoutMs) {
-      wake();
       await shipped(timeoutMs);
       stopped.abort();
+      clearTimeout(gatherTimer);
       await running;
       clearTimeout(syncTimer);
       await syncing?.catch(() => {});
