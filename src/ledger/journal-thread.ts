@@ -20,6 +20,7 @@ export function createJournalThread(options: JournalStoreOptions): JournalThread
   const waiting = new Map<number, Waiting>();
   let nextId = 1;
   let worker: Worker | undefined;
+  let closed = false;
 
   function start(): Worker {
     const started = new Worker(new URL("./journal-worker.ts", import.meta.url), {
@@ -44,6 +45,8 @@ export function createJournalThread(options: JournalStoreOptions): JournalThread
   }
 
   function ask<Q extends JournalQuestion>(question: Q): Promise<JournalAnswers[Q["kind"]]> {
+    // A question that comes late must not open the file again: it may be another process's by now.
+    if (closed) return Promise.reject(new Error("the journal is closed"));
     worker ??= start();
     const id = nextId++;
     const target = worker;
@@ -57,10 +60,15 @@ export function createJournalThread(options: JournalStoreOptions): JournalThread
     ask,
     async close() {
       const running = worker;
-      if (!running) return;
+      if (closed || !running) {
+        closed = true;
+        return;
+      }
       const ended = new Promise((resolve) => running.once("exit", resolve));
       // The thread may end before its reply arrives; what counts is that it ended.
-      await Promise.race([ask({ kind: "close" }).catch(() => {}), ended]);
+      const asked = ask({ kind: "close" }).catch(() => {});
+      closed = true;
+      await Promise.race([asked, ended]);
       await ended;
     },
   };

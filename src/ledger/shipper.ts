@@ -6,14 +6,10 @@ import {
   DEFAULT_MAX_BATCH_ROWS,
 } from "./database-writer.ts";
 import type { Journal } from "./journal.ts";
+import { createTrimmer, type TrimmerOptions } from "./journal-trimmer.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
 
-export interface ShipperOptions extends Omit<DatabaseWriterOptions, "signal"> {
-  /** A database that is not durable at commit is synced this long after rows were written to it. @default 5 s */
-  readonly syncIntervalMs?: number;
-  /** A sync that failed; the rows are kept. */
-  readonly onSyncError?: (error: unknown) => void;
-}
+export interface ShipperOptions extends Omit<DatabaseWriterOptions, "signal">, TrimmerOptions {}
 
 /** Carries rows from the journal to the database, in order, and lets the journal forget what is durable there. */
 export interface Shipper {
@@ -33,7 +29,6 @@ export interface Shipper {
   stop(timeoutMs: number): Promise<void>;
 }
 
-export const DEFAULT_SYNC_INTERVAL_MS = 5_000;
 /** Rows gather so long before they are shipped, which spares both the journal and the database many small batches. */
 const GATHER_MS = 20;
 /** The pause after the journal could not be read. */
@@ -50,18 +45,13 @@ export function createShipper(
   options: ShipperOptions = {},
 ): Shipper {
   const batchRows = options.maxBatchRows ?? DEFAULT_MAX_BATCH_ROWS;
-  const syncIntervalMs = options.syncIntervalMs ?? DEFAULT_SYNC_INTERVAL_MS;
   const stopped = new AbortController();
   const { writer, prices } = createDatabaseWriter(database, { ...options, signal: stopped.signal });
   let shippedUpTo = journal.content.trimmedUpTo;
-  let trimmedUpTo = shippedUpTo;
-  let trimTarget = shippedUpTo;
-  let trimming = false;
+  const trimmer = createTrimmer(journal, database, options);
   let oldestWrittenAtMs: number | undefined;
   let running: Promise<void> | undefined;
   let gatherTimer: NodeJS.Timeout | undefined;
-  let syncTimer: NodeJS.Timeout | undefined;
-  let syncing: Promise<void> | undefined;
   let waiters: Waiter[] = [];
 
   async function run(): Promise<void> {
@@ -107,41 +97,7 @@ export function createShipper(
       resolve(true);
       return false;
     });
-    if (!database.sync) trim(shippedUpTo);
-    else scheduleSync();
-  }
-
-  /** At most one is under way: each covers those before it. */
-  function trim(upTo: number): void {
-    trimTarget = upTo;
-    if (trimming || upTo === trimmedUpTo) return;
-    trimming = true;
-    void journal.add([{ kind: "trim", upTo }], "keep").then(() => {
-      trimming = false;
-      trimmedUpTo = upTo;
-      trim(trimTarget);
-    });
-  }
-
-  function scheduleSync(): void {
-    if (!syncing && !stopped.signal.aborted)
-      syncTimer ??= setTimeout(() => void sync(), syncIntervalMs).unref();
-  }
-
-  /** Everything that was written before the sync began is durable after it. One at a time. */
-  async function sync(): Promise<void> {
-    syncTimer = undefined;
-    const upTo = shippedUpTo;
-    if (!database.sync || upTo === trimTarget) return;
-    syncing = database.sync();
-    try {
-      await syncing;
-      trim(upTo);
-    } catch (error) {
-      options.onSyncError?.(error);
-    }
-    syncing = undefined;
-    if (trimTarget < shippedUpTo) scheduleSync();
+    trimmer.shipped(shippedUpTo);
   }
 
   function wake(): void {
@@ -188,10 +144,7 @@ export function createShipper(
       stopped.abort();
       clearTimeout(gatherTimer);
       await running;
-      clearTimeout(syncTimer);
-      await syncing?.catch(() => {});
-      await sync();
-      while (trimming && !journal.failing) await journal.flush();
+      await trimmer.stop();
     },
   };
 }

@@ -80,6 +80,14 @@ test("prices that nothing names any more are forgotten at the next start", async
   expect((await open()).content.prices).toEqual(['"of a row"', '"of an intent"']);
 });
 
+test("once closed, it does not open its file again for a late question", async () => {
+  const journal = await open();
+  await journal.close();
+  await expect(journal.read(0, 1)).rejects.toThrow("the journal is closed");
+  const next = await open();
+  await next.add([intent("a")], "refuse");
+});
+
 test("a second process is kept out, even if it took no lock", async () => {
   const journal = await open();
   await journal.add([intent("a")], "refuse");
