@@ -44,7 +44,8 @@ async function callUntilDeath(gateway: GatewayUnderTest, random: () => number) {
     }
   };
   const callers = Array.from({ length: CALLERS }, (_, index) => caller(index));
-  await delay(150 + random() * 700);
+  await expect.poll(() => outcomes.length, { timeout: 10_000 }).toBeGreaterThan(2 * CALLERS);
+  await delay(random() * 300);
   gateway.process.signal("SIGKILL");
   await gateway.process.exited;
   alive = false;
