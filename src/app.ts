@@ -1,16 +1,21 @@
+import { join } from "node:path";
 import { type Config, ConfigError } from "./config/config.ts";
 import { systemClock } from "./core/clock.ts";
 import { type NewKey, type Principal, ROLES } from "./core/keys.ts";
+import type { Database } from "./db/database.ts";
+import { lockDataDirectory } from "./db/directory-lock.ts";
 import { openDatabase } from "./db/open-database.ts";
 import { createCandidateHealthRegistry } from "./gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "./gateway/create-gateway.ts";
+import { settleOrphan } from "./gateway/settle-attempt.ts";
 import { createAuthenticator } from "./keys/authenticator.ts";
 import { keyEntities } from "./keys/entities.ts";
 import { createKeyService } from "./keys/key-service.ts";
 import { createKeyStore } from "./keys/key-store.ts";
 import { createCostReader } from "./ledger/cost-reader.ts";
-import { createDatabaseLedger, type DatabaseLedger } from "./ledger/database-ledger.ts";
 import { ledgerEntities } from "./ledger/entities.ts";
+import { openJournal } from "./ledger/journal.ts";
+import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
 import { loadPepper } from "./pepper.ts";
 import { parseOperatorPrices } from "./pricing/operator-prices.ts";
@@ -51,20 +56,18 @@ export async function startApp(config: Config): Promise<App> {
   const clock = systemClock;
   const prices = await loadPrices(config);
   const telemetry = await startTelemetry(config, prices.isKnown);
+  const { dataDir, url } = config.database;
+  // The embedded database takes the directory's lock itself.
+  const lock = url === undefined ? undefined : await lockDataDirectory(dataDir);
   const database = await openDatabase({
-    url: config.database.url,
-    dataDir: config.database.dataDir,
+    url,
+    dataDir,
     poolSize: config.database.poolSize,
     preparedStatements: config.database.preparedStatements,
     entities: [...ledgerEntities, ...keyEntities],
     onWarning: (message) => telemetry.log.warn("database_warning", { message }),
   });
-  const ledger = createDatabaseLedger(database, {
-    onWriteError: (error) => telemetry.ledgerWriteFailed(error),
-    // The row is in no database: this line is the only copy, and it holds neither prompts nor secrets.
-    onRejected: (error, { table, json }) =>
-      telemetry.log.error("ledger_row_rejected", { table, row: json }, error),
-  });
+  const ledger = await startLedger(dataDir, database, telemetry);
   telemetry.observeLedger(() => ({ records: ledger.depth, oldestAgeMs: ledger.oldestAgeMs }));
 
   const pepper = await loadPepper(config.keyPepper, config.database.dataDir);
@@ -89,7 +92,7 @@ export async function startApp(config: Config): Promise<App> {
     }),
   });
   const readiness = createReadiness({ ping: () => database.ping(), ledger });
-  const costs = createCostReader(database);
+  const costs = createCostReader(database, { beforeRead: () => ledger.caughtUp() });
   const server = await startServer(config, {
     ...{ version: VERSION, clock, telemetry, authenticator, gateway, keys, costs, readiness },
   });
@@ -117,9 +120,31 @@ export async function startApp(config: Config): Promise<App> {
       readiness.stop();
       await closeProviders(providers);
       await database.close();
+      lock?.release();
       await telemetry.shutdown();
     },
   };
+}
+
+/** The journal is local to this process; what it still holds is shipped to the database from now on. */
+async function startLedger(
+  dataDir: string,
+  database: Database,
+  telemetry: GatewayTelemetry,
+): Promise<JournalLedger> {
+  const { log } = telemetry;
+  const onWriteError = (error: unknown) => telemetry.ledgerWriteFailed(error);
+  const journal = await openJournal({ directory: join(dataDir, "journal"), onWriteError });
+  return await createJournalLedger({
+    journal,
+    database,
+    settleOrphan,
+    onWriteError,
+    onSyncError: onWriteError,
+    // The row is in no database: this line is the only copy, and it holds neither prompts nor secrets.
+    onRejected: (error, { table, json }) => log.error("ledger_row_rejected", { table, row: json }, error),
+    onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),
+  });
 }
 
 /** Price overrides are checked here, so that the process does not start with a mistake in them. */
@@ -160,7 +185,7 @@ const LEDGER_FLUSH_TIMEOUT_MS = 30_000;
 /** Callers that were cut off leave completions behind that still have to settle. */
 async function finishWork(
   gateway: RunningGateway,
-  ledger: DatabaseLedger,
+  ledger: JournalLedger,
   telemetry: GatewayTelemetry,
 ): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

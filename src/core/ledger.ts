@@ -1,6 +1,7 @@
 import type { ErrorReason } from "./error-table.ts";
 import type { PicoUsd } from "./money.ts";
 import type { Price, UnitPrices } from "./price.ts";
+import type { ReceivedOutput } from "./provider-error.ts";
 import type { Usage } from "./usage.ts";
 
 /**
@@ -87,6 +88,11 @@ export interface RequestLogEntry {
 export interface Ledger {
   /** @throws GatewayError LEDGER_UNAVAILABLE when the outcome could not be kept: nothing was spent yet. */
   open(intent: AttemptIntent): Promise<void>;
+  /**
+   * What an open attempt has received so far, so that its estimate counts it should the process die. Fire and
+   * forget, at most once a second for a stream.
+   */
+  checkpoint(attemptId: string, received: ReceivedOutput): void;
   /** Exactly once per opened attempt; a second time for the same attempt id changes nothing. */
   settle(outcome: AttemptOutcome): Promise<void>;
   /** Writes the request's row. */

@@ -32,6 +32,11 @@ export interface Database {
    * @throws GatewayError OVERLOADED when too many wait already
    */
   snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
+  /**
+   * Resolves when every commit so far would survive a power loss. Undefined when that holds once a commit is
+   * answered, and in memory, where nothing survives.
+   */
+  readonly sync: (() => Promise<void>) | undefined;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
   /** Closes every connection; what is running ends first. */

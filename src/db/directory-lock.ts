@@ -1,3 +1,5 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 /** A held lock. */
@@ -34,6 +36,15 @@ export function lockDirectory(directory: string, lockFile: string): DirectoryLoc
     throw cause;
   }
   return { release: () => database.close() };
+}
+
+/**
+ * Makes the data directory if need be and takes it for this process: the embedded database and the journal are in it.
+ * @throws DirectoryInUseError
+ */
+export async function lockDataDirectory(dataDir: string): Promise<DirectoryLock> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  return lockDirectory(dataDir, join(dataDir, "db.lock"));
 }
 
 /** SQLite's primary result code for a lock that somebody else holds. */

@@ -36,12 +36,13 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
     await driver.close();
     throw error;
   }
-  const { kind, orm, query, snapshot, close } = driver;
+  const { kind, orm, query, snapshot, sync, close } = driver;
   return {
     kind,
     orm,
     query,
     snapshot,
+    sync,
     close,
     em: () => orm.em.fork(),
     ping: async () => {

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { MikroORM, type PgliteConnection } from "@mikro-orm/pglite";
 import type { DatabaseDriver, DriverOptions, SqlQuery, SqlRow, SqlValue } from "./database.ts";
-import { type DirectoryLock, lockDirectory } from "./directory-lock.ts";
+import { lockDataDirectory } from "./directory-lock.ts";
+import { createDirectorySync } from "./directory-sync.ts";
 import { ormOptions } from "./orm-options.ts";
 
 export interface PgliteOptions extends DriverOptions {
@@ -20,11 +20,12 @@ interface PgliteQueryable {
 
 /** PostgreSQL inside this process, in `<dataDir>/db`. One connection: statements and snapshots run one by one. */
 export async function openPglite(options: PgliteOptions): Promise<DatabaseDriver> {
-  const lock = await lockDataDir(options.dataDir);
+  const directory = options.dataDir === undefined ? undefined : join(options.dataDir, "db");
+  const lock = options.dataDir === undefined ? undefined : await lockDataDirectory(options.dataDir);
   try {
     const orm = await MikroORM.init({
       ...ormOptions(options),
-      dbName: options.dataDir === undefined ? "memory://" : join(options.dataDir, "db"),
+      dbName: directory ?? "memory://",
       // A function, because the ORM copies the properties of an object and so would break the Blob.
       driverOptions: () => ({ loadDataDir: options.initialDump }),
     });
@@ -50,6 +51,7 @@ export async function openPglite(options: PgliteOptions): Promise<DatabaseDriver
           return await inSnapshot.run(true, () => work(queryOf(transaction)));
         });
       },
+      sync: directory === undefined ? undefined : createSync(queryOf(pglite), directory),
       exclusively: (work) => work(),
       close: async () => {
         await orm.close(true);
@@ -62,10 +64,16 @@ export async function openPglite(options: PgliteOptions): Promise<DatabaseDriver
   }
 }
 
-async function lockDataDir(dataDir: string | undefined): Promise<DirectoryLock | undefined> {
-  if (dataDir === undefined) return undefined;
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  return lockDirectory(dataDir, join(dataDir, "db.lock"));
+/**
+ * PGlite never calls fsync. A checkpoint writes every committed page to the files, which are then synced here; so
+ * recovery after a power loss starts from a state that is on the disk.
+ */
+function createSync(query: SqlQuery, directory: string): () => Promise<void> {
+  const syncFiles = createDirectorySync(directory);
+  return async () => {
+    await query("CHECKPOINT");
+    await syncFiles();
+  };
 }
 
 function queryOf(target: PgliteQueryable): SqlQuery {

@@ -65,6 +65,7 @@ export async function openPostgres(options: PostgresOptions): Promise<DatabaseDr
       kind: "postgres",
       orm,
       query: queryOf(pool, QUERY_TIMEOUT_MS, options.preparedStatements),
+      sync: undefined,
       snapshot: (work) => slots.run(() => inTransaction(pool, SNAPSHOT_PREPARATION, work)),
       exclusively: (work) => inTransaction(pool, MIGRATION_PREPARATION, work),
       close: () => orm.close(true),

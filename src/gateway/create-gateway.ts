@@ -78,7 +78,7 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
   let started = false;
   return {
     delivered: () => started,
-    invoke: async (provider, call, onFirstToken) => {
+    invoke: async (provider, call, { onFirstToken, onDeltas }) => {
       const start = () => {
         if (started) return;
         started = true;
@@ -87,6 +87,7 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
       };
       const answer = await provider.stream(call, (deltas) => {
         start();
+        onDeltas(deltas);
         return sink.deltas(deltas);
       });
       start();

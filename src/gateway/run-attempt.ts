@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { StreamDelta } from "../core/completion.ts";
 import type { CompletionCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
@@ -9,6 +10,7 @@ import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { UsageReport } from "../core/usage.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
 import { type AttemptResult, settleAttempt } from "./settle-attempt.ts";
+import { createStreamCheckpoints } from "./stream-checkpoints.ts";
 
 /** What a provider's answer and a stream's end have in common. */
 export interface Answered {
@@ -22,7 +24,11 @@ export interface Answered {
 export type Invoke<A extends Answered> = (
   provider: Provider,
   call: ProviderCall,
-  onFirstToken: () => void,
+  listeners: {
+    readonly onFirstToken: () => void;
+    /** Told of each part of a stream as it arrives. */
+    readonly onDeltas: (deltas: readonly StreamDelta[]) => void;
+  },
 ) => Promise<{ readonly answer: A; readonly received: ReceivedOutput }>;
 
 export type AttemptEnd<A extends Answered> = {
@@ -79,6 +85,9 @@ export async function runAttempt<A extends Answered>(
     timeToFirstTokenMs = clock.monotonicMs() - startedAtMs;
     telemetry.firstToken(timeToFirstTokenMs);
   };
+  const onDeltas = createStreamCheckpoints(clock, (received) =>
+    ledger.checkpoint(intent.attemptId, received),
+  );
   const settle = (result: AttemptResult) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
     const outcome = settleAttempt({ intent, result, latencyMs, timeToFirstTokenMs });
@@ -98,7 +107,7 @@ export async function runAttempt<A extends Answered>(
   };
   let invoked: Awaited<ReturnType<Invoke<A>>>;
   try {
-    invoked = await options.invoke(provider, providerCall, onFirstToken);
+    invoked = await options.invoke(provider, providerCall, { onFirstToken, onDeltas });
   } catch (thrown) {
     const error = toProviderError(thrown);
     return { kind: "failed", error, ...settle({ kind: "failed", error }) };

@@ -35,7 +35,7 @@ export function settleAttempt(options: {
 }): AttemptOutcome {
   const { intent, result, latencyMs, timeToFirstTokenMs } = options;
   const counted = count(intent, result);
-  const { flags, ...priced } = price(intent, counted);
+  const { flags, ...priced } = priceCounted(intent, counted);
   const failure = result.kind === "failed" ? result.error : undefined;
   return {
     intent,
@@ -49,6 +49,27 @@ export function settleAttempt(options: {
     timeToFirstTokenMs,
     providerRequestId: failure ? failure.providerRequestId : answered(result)?.providerRequestId,
     responseModel: answered(result)?.responseModel,
+  };
+}
+
+/**
+ * The outcome of an attempt that the process did not live to see: nobody knows what the provider billed, so it is
+ * unknown, with the input and what had arrived of the output by the last checkpoint as its estimate.
+ */
+export function settleOrphan(intent: AttemptIntent, received: ReceivedOutput): AttemptOutcome {
+  const usage = estimatedUsage(intent.estimatedTokensIn, estimateTokensOut(received));
+  const counted: Counted = { usage, usageSource: "estimated", outcomeUnknown: true, flags: ["ORPHANED"] };
+  return {
+    intent,
+    outcome: "failed",
+    errorReason: "INTERNAL",
+    usage,
+    usageSource: "estimated",
+    ...priceCounted(intent, counted),
+    latencyMs: 0,
+    timeToFirstTokenMs: undefined,
+    providerRequestId: undefined,
+    responseModel: undefined,
   };
 }
 
@@ -83,7 +104,7 @@ interface Priced {
   readonly flags: readonly string[];
 }
 
-function price(intent: AttemptIntent, { usage, outcomeUnknown, flags }: Counted): Priced {
+function priceCounted(intent: AttemptIntent, { usage, outcomeUnknown, flags }: Counted): Priced {
   if (!usage) return { billingState: "not_billed", costPicoUsd: 0n, unitPrices: undefined, flags };
   const unpriced: Priced = {
     billingState: outcomeUnknown ? "unknown" : "unpriced",

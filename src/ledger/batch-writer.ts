@@ -12,6 +12,8 @@ export interface BatchWriterOptions<Entry> {
   readonly onWriteError: (error: unknown, failure: WriteFailure) => void;
   /** An entry that can never be stored. Its `add` rejects with the same error. */
   readonly onRejected: (error: unknown, entry: Entry) => void;
+  /** Once aborted, what is not written is given up after the try that is running: its `add` rejects. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface BatchStatistics {
@@ -54,6 +56,7 @@ interface Waiting<Entry> {
  * process lives; an entry at fault is found by halving its batch.
  */
 export function createBatchWriter<Entry>(options: BatchWriterOptions<Entry>): BatchWriter<Entry> {
+  const { signal } = options;
   const queue: Waiting<Entry>[] = [];
   let writing: readonly Waiting<Entry>[] = [];
   let running = false;
@@ -83,7 +86,11 @@ export function createBatchWriter<Entry>(options: BatchWriterOptions<Entry>): Ba
       const retryInMs = isEntryError ? 0 : pauseMs(++consecutiveFailures, options.retryDelayMs);
       options.onWriteError(failed.error, { rows: batch.length, consecutiveFailures, retryInMs });
       if (isEntryError) return await divide(batch, failed.error);
-      await delay(retryInMs);
+      await delay(retryInMs, undefined, { signal }).catch(() => {});
+      if (signal?.aborted) {
+        for (const waiting of batch) waiting.reject(failed.error);
+        return;
+      }
     }
   }
 

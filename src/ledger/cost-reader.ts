@@ -11,20 +11,34 @@ import { readRecordPage } from "./record-page.ts";
 export const MAX_REPORT_ROWS = 10_000;
 export const MAX_DIMENSIONS = 4;
 
+export interface CostReaderOptions {
+  /** Awaited before each read: for what was acknowledged to reach the database. */
+  readonly beforeRead?: () => Promise<void>;
+}
+
 /**
  * Reports and lists of records. A report is one statement, so its rows belong to one state of the ledger.
  * @throws GatewayError INVALID_REQUEST, OVERLOADED, DEADLINE_EXCEEDED (the statement took too long) and
  *   LEDGER_UNAVAILABLE (the database does not answer)
  */
-export function createCostReader(database: LedgerDatabase): CostReader {
+export function createCostReader(database: LedgerDatabase, options: CostReaderOptions = {}): CostReader {
+  const { beforeRead = async () => {} } = options;
   return {
-    query: (query) => withReadErrors(() => readReport(database, query)),
-    listRecords: (request) => withReadErrors(() => readRecordPage(database, request)),
+    query: (query) =>
+      withReadErrors(async () => {
+        assertQuery(query);
+        await beforeRead();
+        return await readReport(database, query);
+      }),
+    listRecords: (request) =>
+      withReadErrors(async () => {
+        await beforeRead();
+        return await readRecordPage(database, request);
+      }),
   };
 }
 
 async function readReport(database: LedgerDatabase, query: CostQuery): Promise<CostReport> {
-  assertQuery(query);
   const asOf = await settleAsOf(database, query.asOf);
   const { text, values } = buildCostStatement(query, asOf, MAX_REPORT_ROWS + 1);
   const found = await database.snapshot((run) => run(text, values));

@@ -17,6 +17,8 @@ export interface LedgerDatabase {
   readonly kind: "pglite" | "postgres";
   /** One statement, which is its own transaction. */
   readonly query: SqlQuery;
+  /** Puts every commit so far on the disk; undefined when a commit is there once it is answered. */
+  readonly sync: (() => Promise<void>) | undefined;
   /** Reads that see one state, may not take for ever, and leave connections for the writer. */
   snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
 }

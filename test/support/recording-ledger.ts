@@ -1,5 +1,6 @@
 import { GatewayError } from "../../src/core/errors.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../../src/core/ledger.ts";
+import type { ReceivedOutput } from "../../src/core/provider-error.ts";
 
 /** When a write is durable, if ever. */
 export type WriteBehaviour = () => Promise<void>;
@@ -21,6 +22,7 @@ export const breaksWith =
 export class RecordingLedger implements Ledger {
   readonly opened: AttemptIntent[] = [];
   readonly settled: AttemptOutcome[] = [];
+  readonly checkpoints: (ReceivedOutput & { readonly attemptId: string })[] = [];
   readonly finished: RequestLogEntry[] = [];
   readonly ready = true;
   readonly #timeline: string[];
@@ -44,6 +46,10 @@ export class RecordingLedger implements Ledger {
     await this.#behaviour.open();
     this.opened.push(intent);
     this.#timeline.push(`opened ${intent.ordinal}`);
+  }
+
+  checkpoint(attemptId: string, received: ReceivedOutput): void {
+    this.checkpoints.push({ attemptId, ...received });
   }
 
   async settle(outcome: AttemptOutcome): Promise<void> {

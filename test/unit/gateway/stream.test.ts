@@ -38,6 +38,17 @@ describe("a stream", () => {
     expect(sink.events).toEqual(["started openai/gpt-5-mini"]);
   });
 
+  it("leaves on the ledger what has arrived so far, before it ends", async () => {
+    const harness = createHarness({ chain: [OPENAI] });
+    harness.openai.plays(streams(["Hel", "lo", { afterMs: 1_100, texts: [" wor", "ld"] }]));
+    const { attempts } = await inFakeTime(harness.stream());
+    const attemptId = attempts[0]?.attemptId;
+    expect(harness.ledger.checkpoints).toEqual([
+      { attemptId, outputBytes: 3, deltas: 1 },
+      { attemptId, outputBytes: 11, deltas: 4 },
+    ]);
+  });
+
   it("names only the provider that answers, after a fallback", async () => {
     const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
     const sink = new CollectingCompletionSink();

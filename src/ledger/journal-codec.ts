@@ -1,0 +1,71 @@
+import type { AttemptIntent } from "../core/ledger.ts";
+import type { Price, UnitPrices } from "../core/price.ts";
+
+/** Intents and prices as the journal keeps them: JSON with bigints and instants as text. */
+
+export function encodePrice(price: Price): string {
+  return JSON.stringify({
+    ...price,
+    unitPrices: encodeUnitPrices(price.unitPrices),
+    tiers: price.tiers.map((tier) => ({ ...tier, unitPrices: encodeUnitPrices(tier.unitPrices) })),
+  });
+}
+
+export function decodePrice(json: string): Price {
+  const stored = JSON.parse(json) as Stored<Price>;
+  return {
+    ...stored,
+    unitPrices: decodeUnitPrices(stored.unitPrices),
+    tiers: stored.tiers.map((tier) => ({ ...tier, unitPrices: decodeUnitPrices(tier.unitPrices) })),
+    validFrom: stored.validFrom === undefined ? undefined : new Date(stored.validFrom),
+    validTo: stored.validTo === undefined ? undefined : new Date(stored.validTo),
+    window: stored.window,
+  };
+}
+
+/** The price is kept apart from the intent, under its id. */
+export function encodeIntent({ price, ...intent }: AttemptIntent): string {
+  return JSON.stringify({ ...intent, priceId: price?.priceId });
+}
+
+export function decodeIntent(json: string, prices: ReadonlyMap<string, Price>): AttemptIntent {
+  const { priceId, ...stored } = JSON.parse(json) as Stored<Omit<AttemptIntent, "price">> & {
+    readonly priceId?: string;
+  };
+  return {
+    ...stored,
+    endUser: stored.endUser,
+    occurredAt: new Date(stored.occurredAt),
+    price: priceId === undefined ? undefined : prices.get(priceId),
+  };
+}
+
+/** What JSON makes of a type: text for bigints and instants. */
+type Stored<T> = T extends bigint | Date
+  ? string
+  : T extends readonly (infer Item)[]
+    ? readonly Stored<Item>[]
+    : T extends object
+      ? { readonly [Key in keyof T]: Stored<T[Key]> }
+      : T;
+
+const UNIT_PRICE_NAMES = [
+  "uncachedPicoUsdPerToken",
+  "cacheReadPicoUsdPerToken",
+  "cacheWritePicoUsdPerToken",
+  "textOutPicoUsdPerToken",
+  "reasoningOutPicoUsdPerToken",
+] as const satisfies readonly (keyof UnitPrices)[];
+
+function encodeUnitPrices(prices: UnitPrices): Stored<UnitPrices> {
+  return Object.fromEntries(
+    UNIT_PRICE_NAMES.map((name) => [name, String(prices[name])]),
+  ) as Stored<UnitPrices>;
+}
+
+function decodeUnitPrices(prices: Stored<UnitPrices>): UnitPrices {
+  return Object.fromEntries(UNIT_PRICE_NAMES.map((name) => [name, BigInt(prices[name])])) as Record<
+    (typeof UNIT_PRICE_NAMES)[number],
+    bigint
+  >;
+}

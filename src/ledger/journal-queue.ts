@@ -1,0 +1,128 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { GatewayError } from "../core/errors.ts";
+import type { JournalOperation } from "./journal-store.ts";
+
+/**
+ * What becomes of an addition whose write fails: `keep` it and try until it is written, `refuse` it and take it back,
+ * or `drop` it.
+ */
+export type FailurePolicy = "keep" | "refuse" | "drop";
+
+export interface JournalQueueOptions {
+  /** Makes the operations durable, all or none; returns the sequence of the last row among them, or 0. */
+  readonly commit: (operations: readonly JournalOperation[]) => Promise<number>;
+  readonly lastSequence: number;
+  /** Pauses after failures double from the first to the second. */
+  readonly retryDelayMs: { readonly first: number; readonly max: number };
+  readonly onWriteError: (error: unknown) => void;
+}
+
+/** Additions in one transaction at most. */
+const MAX_BATCH = 1_000;
+
+interface Addition {
+  readonly operations: readonly JournalOperation[];
+  readonly policy: FailurePolicy;
+  readonly addedAtMs: number;
+  readonly done: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Group commit that clocks itself: the next batch is sent when the last one is durable, so that a busy system writes
+ * large batches and an idle one waits for nobody.
+ */
+export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...options }: JournalQueueOptions) {
+  const stopped = new AbortController();
+  let queue: Addition[] = [];
+  let writing: readonly Addition[] = [];
+  let running = false;
+  let failures = 0;
+  let lastSequence = options.lastSequence;
+
+  async function run(): Promise<void> {
+    while ((queue.length > 0 || failures > 0) && !stopped.signal.aborted) {
+      writing = queue.splice(0, MAX_BATCH);
+      const operations = writing.flatMap((addition) => addition.operations);
+      try {
+        // After a failure, even an empty batch must find out whether the disk takes writes again.
+        const sequence = await commit(failures > 0 ? [{ kind: "probe" }, ...operations] : operations);
+        lastSequence = Math.max(lastSequence, sequence);
+        failures = 0;
+        for (const addition of writing) addition.resolve();
+        writing = [];
+      } catch (error) {
+        await failed(error);
+      }
+    }
+    running = false;
+  }
+
+  async function failed(error: unknown): Promise<void> {
+    failures += 1;
+    const kept = writing.flatMap((addition) =>
+      addition.policy === "keep" ? [addition] : takeBack(addition),
+    );
+    const dropped = [...writing, ...queue].filter(({ policy }) => policy !== "keep");
+    queue = [...kept, ...queue.filter(({ policy }) => policy === "keep")];
+    writing = [];
+    for (const { policy, resolve, reject } of dropped) {
+      if (policy === "drop") resolve();
+      else reject(unavailable(error));
+    }
+    onWriteError(error);
+    const pauseMs = Math.min(retryDelayMs.max, retryDelayMs.first * 2 ** Math.min(failures - 1, 20));
+    await delay(pauseMs, undefined, { signal: stopped.signal }).catch(() => {});
+  }
+
+  /** A failed commit may be found in the file after all, and an intent in it would look like a lost attempt. */
+  function takeBack({ operations, policy }: Addition): Addition[] {
+    const discards = operations.flatMap((operation): JournalOperation[] =>
+      operation.kind === "open" ? [{ kind: "discard", attemptId: operation.attemptId }] : [],
+    );
+    if (policy === "drop" || discards.length === 0) return [];
+    const nobodyWaits = { done: Promise.resolve(), resolve: () => {}, reject: () => {} };
+    return [{ operations: discards, policy: "keep", addedAtMs: performance.now(), ...nobodyWaits }];
+  }
+
+  return {
+    add(operations: readonly JournalOperation[], policy: FailurePolicy): Promise<void> {
+      if (failures > 0 && policy === "refuse") return Promise.reject(unavailable(undefined));
+      if (failures > 0 && policy === "drop") return Promise.resolve();
+      const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+      const addition = { operations, policy, addedAtMs: performance.now(), done, resolve, reject };
+      // What makes room goes before what needs it.
+      if (operations[0]?.kind === "trim") queue.unshift(addition);
+      else queue.push(addition);
+      if (!running) {
+        running = true;
+        // What arrives in this turn of the event loop shares the first batch.
+        setImmediate(() => void run());
+      }
+      return done;
+    },
+    get lastSequence(): number {
+      return lastSequence;
+    },
+    get depth(): number {
+      return writing.length + queue.length;
+    },
+    get oldestAgeMs(): number {
+      const oldest = writing[0] ?? queue[0];
+      return oldest ? performance.now() - oldest.addedAtMs : 0;
+    },
+    get failing(): boolean {
+      return failures > 0;
+    },
+    async flush(): Promise<void> {
+      await Promise.allSettled([...writing, ...queue].map(({ done }) => done));
+    },
+    stop(): void {
+      stopped.abort();
+    },
+  };
+}
+
+const unavailable = (cause: unknown) =>
+  new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot take a record now", { cause });

@@ -1,0 +1,75 @@
+import { Worker } from "node:worker_threads";
+import type { JournalStoreOptions } from "./journal-store.ts";
+import type { JournalAnswers, JournalQuestion, JournalReply } from "./journal-worker.ts";
+
+/** The journal's file behind a thread of its own, so that no fsync holds up the event loop. */
+export interface JournalThread {
+  /** Answers come in the order of the questions. Rejects with what the file or the thread had to say. */
+  ask<Q extends JournalQuestion>(question: Q): Promise<JournalAnswers[Q["kind"]]>;
+  /** Closes the file and ends the thread. */
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The thread starts with the first question, and again with the next one after it died. */
+export function createJournalThread(options: JournalStoreOptions): JournalThread {
+  const waiting = new Map<number, Waiting>();
+  let nextId = 1;
+  let worker: Worker | undefined;
+  let closed = false;
+
+  function start(): Worker {
+    const started = new Worker(new URL("./journal-worker.ts", import.meta.url), {
+      workerData: options,
+      execArgv: [],
+      name: "journal",
+    });
+    started.on("message", (reply: JournalReply) => {
+      const asked = waiting.get(reply.id);
+      waiting.delete(reply.id);
+      if ("error" in reply) asked?.reject(new Error(`the journal failed: ${reply.error}`));
+      else asked?.resolve(reply.value as never);
+    });
+    const onEnd = (detail: string) => {
+      if (worker === started) worker = undefined;
+      for (const { reject } of waiting.values()) reject(new Error(`the journal's thread ended: ${detail}`));
+      waiting.clear();
+    };
+    started.on("error", (error) => onEnd(error instanceof Error ? error.message : String(error)));
+    started.on("exit", (code) => onEnd(`exit code ${code}`));
+    return started;
+  }
+
+  function ask<Q extends JournalQuestion>(question: Q): Promise<JournalAnswers[Q["kind"]]> {
+    // A question that comes late must not open the file again: it may be another process's by now.
+    if (closed) return Promise.reject(new Error("the journal is closed"));
+    worker ??= start();
+    const id = nextId++;
+    const target = worker;
+    return new Promise((resolve, reject) => {
+      waiting.set(id, { resolve, reject });
+      target.postMessage({ id, question });
+    });
+  }
+
+  return {
+    ask,
+    async close() {
+      const running = worker;
+      if (closed || !running) {
+        closed = true;
+        return;
+      }
+      const ended = new Promise((resolve) => running.once("exit", resolve));
+      // The thread may end before its reply arrives; what counts is that it ended.
+      const asked = ask({ kind: "close" }).catch(() => {});
+      closed = true;
+      await Promise.race([asked, ended]);
+      await ended;
+    },
+  };
+}

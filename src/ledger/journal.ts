@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import { createJournalQueue, type FailurePolicy } from "./journal-queue.ts";
+import type { JournalContent, JournalOperation, JournalRow } from "./journal-store.ts";
+import { createJournalThread } from "./journal-thread.ts";
+
+export interface JournalOptions {
+  /** Holds the one file `journal.sqlite`. The caller has locked it against other processes. */
+  readonly directory: string;
+  /** The file's size at most. @default 4 GiB */
+  readonly maxBytes?: number;
+  /** Pauses between tries while the disk fails. @default 50 ms, doubling to 1 s */
+  readonly retryDelayMs?: { readonly first: number; readonly max: number };
+  /** After each failed write. */
+  readonly onWriteError?: (error: unknown) => void;
+}
+
+/** The local, crash-safe list of intents and of rows that the database does not hold yet. */
+export interface Journal {
+  /** What it held when it was opened. */
+  readonly content: JournalContent;
+  /**
+   * The operations become durable together, in the order of the additions. Resolves when they are (or were
+   * dropped); rejects only under `refuse`, at once while the journal is failing.
+   */
+  add(operations: readonly JournalOperation[], policy: FailurePolicy): Promise<void>;
+  /** Durable rows after a sequence, in order. */
+  read(afterSequence: number, limit: number): Promise<readonly JournalRow[]>;
+  /** Of the last row that is durable. */
+  readonly lastSequence: number;
+  /** Additions that are not durable yet. */
+  readonly depth: number;
+  /** How long the oldest of them has been waiting; 0 when there is none. */
+  readonly oldestAgeMs: number;
+  /** True from a failed write until one succeeds. */
+  readonly failing: boolean;
+  /** Resolves when everything that was added before is durable, refused or dropped. */
+  flush(): Promise<void>;
+  /** Gives up what is not durable yet. Call `flush` before. */
+  close(): Promise<void>;
+}
+
+export const JOURNAL_FILE = "journal.sqlite";
+export const DEFAULT_MAX_JOURNAL_BYTES = 4 * 1_024 ** 3;
+const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 1_000 };
+/**
+ * Opens the journal, or creates it.
+ * @throws Error when the file is damaged, in use, or cannot be written
+ */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const { directory, maxBytes = DEFAULT_MAX_JOURNAL_BYTES, onWriteError = () => {} } = options;
+  const { retryDelayMs = DEFAULT_RETRY_DELAY_MS } = options;
+  const thread = createJournalThread({ file: join(directory, JOURNAL_FILE), maxBytes });
+  const content = await thread.ask({ kind: "content" }).catch(async (error: unknown) => {
+    await thread.close();
+    throw error;
+  });
+  const queue = createJournalQueue({
+    commit: (operations) => thread.ask({ kind: "commit", operations }),
+    lastSequence: content.lastSequence,
+    retryDelayMs,
+    onWriteError,
+  });
+  return {
+    content,
+    add: (operations, policy) => queue.add(operations, policy),
+    read: (afterSequence, limit) => thread.ask({ kind: "read", afterSequence, limit }),
+    get lastSequence() {
+      return queue.lastSequence;
+    },
+    get depth() {
+      return queue.depth;
+    },
+    get oldestAgeMs() {
+      return queue.oldestAgeMs;
+    },
+    get failing() {
+      return queue.failing;
+    },
+    flush: () => queue.flush(),
+    async close() {
+      queue.stop();
+      await thread.close();
+    },
+  };
+}
