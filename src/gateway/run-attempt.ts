@@ -54,8 +54,8 @@ export interface AttemptOptions<A extends Answered> {
 
 /**
  * One call to one provider: intent on the ledger, call, outcome on the ledger.
- * @throws GatewayError LEDGER_UNAVAILABLE, or the reason of the signal, before the provider was called; a provider's
- * failure is returned.
+ * @throws GatewayError LEDGER_UNAVAILABLE before the provider was called; a provider's failure is returned, and so is
+ * the end of the request while its intent was being written.
  */
 export async function runAttempt<A extends Answered>(
   dependencies: { readonly ledger: Ledger; readonly prices: PriceBook; readonly clock: Clock },
@@ -66,12 +66,7 @@ export async function runAttempt<A extends Answered>(
   const intent = createIntent(options, prices, clock.now());
   const opened = ledger.open(intent);
   await beforeAbort(opened, options.signal);
-  if (options.signal.aborted) {
-    const ended = toProviderError(options.signal.reason);
-    // Nobody waits for it: it costs nothing, and an intent that was refused after all needs no outcome.
-    settleUncalled(ledger, { intent, opened, ended }).catch(() => {});
-    throw ended;
-  }
+  if (options.signal.aborted) return settleUncalled(ledger, { intent, opened, signal: options.signal });
   const telemetry = call.telemetry.attemptStarted({
     attemptId: intent.attemptId,
     ...candidate,
@@ -117,19 +112,23 @@ export async function runAttempt<A extends Answered>(
 }
 
 /** The request ended before its intent was on the ledger: nothing is sent, and that is what gets settled. */
-async function settleUncalled(
+function settleUncalled(
   ledger: Ledger,
   attempt: {
     readonly intent: AttemptIntent;
     readonly opened: Promise<void>;
-    readonly ended: ProviderError;
+    readonly signal: AbortSignal;
   },
-): Promise<void> {
-  const { intent, opened, ended } = attempt;
-  await opened;
-  const error = new ProviderError(ended.reason, ended.message, { billing: "not_billed" });
+): AttemptEnd<never> {
+  const { intent, opened, signal } = attempt;
+  const { reason, message } = toProviderError(signal.reason);
+  const error = new ProviderError(reason, message, { billing: "not_billed" });
   const result: AttemptResult = { kind: "failed", error };
-  await ledger.settle(settleAttempt({ intent, result, latencyMs: 0, timeToFirstTokenMs: undefined }));
+  const outcome = settleAttempt({ intent, result, latencyMs: 0, timeToFirstTokenMs: undefined });
+  // An intent that is refused after all needs no outcome: then there is no record, and nothing was spent.
+  const durable = opened.then(() => ledger.settle(outcome));
+  durable.catch(() => {});
+  return { kind: "failed", error, outcome, durable };
 }
 
 function createIntent<A extends Answered>(

@@ -178,10 +178,13 @@ describe("a ledger that hangs", () => {
     harness.ledger.does({ open: hangsForEver });
     const startedAtMs = performance.now();
     const error = await failureOf(harness.complete({ deadlineMs: 1_000 }));
-    expect(error).toMatchObject({ reason: "DEADLINE_EXCEEDED", attempts: [] });
+    expect(error).toMatchObject({
+      reason: "DEADLINE_EXCEEDED",
+      attempts: [{ outcome: "cancelled", billingState: "not_billed" }],
+    });
     expect(performance.now() - startedAtMs).toBeLessThanOrEqual(1_000 + GRACE_MS);
     expect(harness.openai.calls).toHaveLength(0);
-    expect(harness.ledger.onlyRequest).toMatchObject({ attempts: 0, errorReason: "DEADLINE_EXCEEDED" });
+    expect(harness.ledger.onlyRequest).toMatchObject({ attempts: 1, errorReason: "DEADLINE_EXCEEDED" });
   });
 
   it("on an intent and takes it after all: it is settled as never sent", async () => {
