@@ -107,7 +107,9 @@ function unitPricesToRow(prices: UnitPrices): Readonly<Record<string, string>> {
 }
 
 const indexed = (name: string): string => name.slice(0, MAX_INDEXED_LENGTH);
-const milliseconds = (value: number): number => (Number.isFinite(value) ? Math.max(0, value) : 0);
+/** To the microsecond: more is noise. */
+const milliseconds = (value: number): number =>
+  Number.isFinite(value) ? Math.max(0, Math.round(value * 1_000) / 1_000) : 0;
 
 function tokens(count: number | undefined): number | undefined {
   if (count !== undefined && !Number.isSafeInteger(count))
