@@ -65,7 +65,7 @@ interface Route {
 /**
  * Serves the RPCs by gRPC, gRPC-Web, Connect and HTTP/JSON, those without side effects also by GET. Takes the place
  * of Connect's own Node adapter, which copies headers and parses a URL for each call, reports failures to the
- * console, and leaves the errors that Connect makes without details.
+ * console, and leaves the errors that Connect makes without details. Plain unary calls go past Connect's handlers.
  */
 export function createRpcHandler(dependencies: RpcHandlerDependencies): NodeHandler {
   const { limits } = dependencies;

@@ -3,10 +3,14 @@ import { gzipSync } from "node:zlib";
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { credentials, Metadata } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { CompleteRequestSchema, CompletionService } from "../../../gen/es/llmgateway/v1/completion_pb.ts";
+import { CompletionServiceClient } from "../../../gen/ts-proto/llmgateway/v1/completion.ts";
+import { Role } from "../../../gen/ts-proto/llmgateway/v1/content.ts";
 import { GatewayError } from "../../../src/core/errors.ts";
 import { CompletionError, type Gateway } from "../../../src/core/gateway.ts";
+import type { Usage } from "../../../src/core/usage.ts";
 import { DirectUnary } from "../../../src/server/rpc/direct-unary.ts";
 import { connectWire, envelope, type WireClient } from "../../support/grpc-wire.ts";
 import { createRandom, mutate, seedMessage } from "../../support/mutate.ts";
@@ -35,6 +39,16 @@ const answered = vi.spyOn(DirectUnary.prototype, "answer");
 /** What was begun and never ends by itself. */
 let endStuck: (() => void)[] = [];
 
+const plainUsage: Usage = {
+  tokensIn: 1,
+  tokensOut: 1,
+  uncachedTokensIn: 1,
+  cacheReadTokensIn: undefined,
+  cacheWriteTokensIn: undefined,
+  textTokensOut: 1,
+  reasoningTokensOut: undefined,
+};
+
 const complete: Gateway["complete"] = async (call) => {
   switch (call.model) {
     case "limited":
@@ -50,7 +64,8 @@ const complete: Gateway["complete"] = async (call) => {
     case "broken":
       throw new TypeError("undefined is not a function: secret internals");
     case "unencodable":
-      return completionResult("\ud800");
+      // More than an int64 holds.
+      return completionResult("m", [attemptReport({ usage: { ...plainUsage, tokensOut: 1e30 } })]);
     case "big":
       return completionResult("big answer ".repeat(4000));
     case "huge":
@@ -174,7 +189,16 @@ function request(model: string) {
 const proto = (model: string) => toBinary(CompleteRequestSchema, request(model));
 const json = (model: string) => Buffer.from(toJsonString(CompleteRequestSchema, request(model)));
 
-const outcomes = ["m", "limited", "failing", "broken", "unencodable", "big", "huge"];
+/** The models, with the gRPC status and the HTTP status of their calls. */
+const outcomes: readonly [string, number, number][] = [
+  ["m", 0, 200],
+  ["limited", 8, 429],
+  ["failing", 14, 503],
+  ["broken", 13, 500],
+  ["unencodable", 13, 500],
+  ["big", 0, 200],
+  ["huge", 0, 200],
+];
 const deadlines = ["slow", "stuck"];
 const GZIP = gzipSync(proto("m"));
 
@@ -188,8 +212,11 @@ describe("gRPC", () => {
     { "grpc-encoding": "identity", "content-type": "application/grpc" },
   ];
 
-  test.each(outcomes)("answers %s the same way past Connect", async (model) => {
-    for (const headers of accepts) await compare({ headers, body: envelope(proto(model)) }, byHttp2);
+  test.each(outcomes)("answers %s the same way past Connect", async (model, grpcStatus) => {
+    for (const headers of accepts) {
+      const { trailers } = await compare({ headers, body: envelope(proto(model)) }, byHttp2);
+      expect(trailers).toMatchObject({ "grpc-status": String(grpcStatus) });
+    }
     expect(answered).toHaveBeenCalledTimes(accepts.length);
   });
 
@@ -270,10 +297,13 @@ describe.each([
     { "connect-protocol-version": "1", "content-encoding": "identity" },
   ];
 
-  test.each(outcomes)("answers %s the same way past Connect", async (model) => {
+  test.each(outcomes)("answers %s the same way past Connect", async (model, _grpcStatus, status) => {
     for (const headers of accepts) {
-      await compare({ headers: { ...headers, ...JSON_TYPE }, body: json(model) }, send);
-      await compare({ headers: { ...headers, ...PROTO_TYPE }, body: proto(model) }, send);
+      const asJson = await compare({ headers: { ...headers, ...JSON_TYPE }, body: json(model) }, send);
+      const asProto = await compare({ headers: { ...headers, ...PROTO_TYPE }, body: proto(model) }, send);
+      expect(asProto.status).toBe(status);
+      // JSON writes any whole number.
+      expect(asJson.status).toBe(model === "unencodable" ? 200 : status);
     }
     expect(answered).toHaveBeenCalledTimes(2 * accepts.length);
   });
@@ -385,4 +415,41 @@ describe.each(transports)("a Connect client that speaks %s", (_name, transport) 
     expect([report]).toEqual(reportsOf(connect, before[1]));
     expect(answered).toHaveBeenCalledTimes(1);
   });
+});
+
+test("grpc-js gets the same messages, errors, headers and trailers", async () => {
+  const outcomeOf = ({ server }: Side, model: string) =>
+    new Promise<unknown>((resolve) => {
+      const client = new CompletionServiceClient(
+        `127.0.0.1:${server.http2Port}`,
+        credentials.createInsecure(),
+      );
+      const parts = [{ content: { $case: "text" as const, value: "hi" } }];
+      const messages = [{ role: Role.ROLE_USER, parts, name: "" }];
+      const lists = { stop: [], tools: [], fallbackModels: [] };
+      const message = { requestId: "", model, messages, ...lists, tags: {}, endUser: "" };
+      const metadata = new Metadata();
+      metadata.set("x-api-key", "invoke-secret");
+      metadata.set("x-request-id", "from-header");
+      let headers: unknown;
+      const plain = (received: Metadata) => {
+        received.remove("date");
+        return received.toJSON();
+      };
+      const call = client.complete(message, metadata, (error, response) => {
+        client.close();
+        const failure = error && {
+          code: error.code,
+          details: error.details,
+          trailers: plain(error.metadata),
+        };
+        resolve({ response, failure, headers });
+      });
+      call.on("metadata", (received: Metadata) => {
+        headers = plain(received);
+      });
+    });
+  for (const model of ["m", "limited", "failing", "broken", "big"])
+    expect(await outcomeOf(direct, model)).toEqual(await outcomeOf(connect, model));
+  expect(answered).toHaveBeenCalledTimes(5);
 });
