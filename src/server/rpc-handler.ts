@@ -10,6 +10,8 @@ import type { Telemetry } from "../core/telemetry.ts";
 import { fromReadFailure } from "./error-map.ts";
 import type { Checks, ServedMethod } from "./rpc/call-runner.ts";
 import { createProtocolHandlers, type ProtocolHandlers } from "./rpc/connect-handlers.ts";
+import { connectOptions } from "./rpc/connect-options.ts";
+import { DirectUnary } from "./rpc/direct-unary.ts";
 import { createMessageValidator } from "./rpc/message-validator.ts";
 import { accessOf } from "./rpc/method-access.ts";
 import { protocolOf } from "./rpc/protocol.ts";
@@ -46,11 +48,15 @@ export interface RpcHandlerDependencies {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly limits: RpcLimits;
+  /** False: unary calls go through Connect's handlers as all others do. Both answer the same; tests compare them. */
+  readonly directUnary?: boolean;
 }
 
 /** One RPC, ready to be called. */
 interface Route {
   readonly handlers: ProtocolHandlers;
+  /** For what need not go through the handlers. */
+  readonly direct: DirectUnary | undefined;
   readonly settings: RpcCallSettings;
   readonly bidi: boolean;
   readonly get: boolean;
@@ -59,7 +65,7 @@ interface Route {
 /**
  * Serves the RPCs by gRPC, gRPC-Web, Connect and HTTP/JSON, those without side effects also by GET. Takes the place
  * of Connect's own Node adapter, which copies headers and parses a URL for each call, reports failures to the
- * console, and leaves the errors that Connect makes without details.
+ * console, and leaves the errors that Connect makes without details. Plain unary calls go past Connect's handlers.
  */
 export function createRpcHandler(dependencies: RpcHandlerDependencies): NodeHandler {
   const { limits } = dependencies;
@@ -86,7 +92,7 @@ export function createRpcHandler(dependencies: RpcHandlerDependencies): NodeHand
     const call = new RpcCall(route.settings, { request, response, protocol });
     serve({ call, handler, route, limits }).catch((error: unknown) => {
       call.finish(error);
-      if (response.headersSent) response.destroy();
+      if (response.headersSent || response.destroyed) response.destroy();
       else rejectCall(request, response, GatewayError.from(error), { requestId: call.requestId });
     });
   };
@@ -97,7 +103,8 @@ function createRoutes(dependencies: RpcHandlerDependencies): ReadonlyMap<string,
   const served: ServedMethod[] = methods.map((method) => ({ ...method, access: accessOf(method.method) }));
   const inputs: DescMessage[] = served.map(({ method }) => method.input);
   const checks: Checks = { authenticator, validate: createMessageValidator(inputs) };
-  const protocolHandlers = createProtocolHandlers(checks, limits.maxMessageBytes);
+  const options = connectOptions(limits.maxMessageBytes);
+  const protocolHandlers = createProtocolHandlers(checks, options);
   return new Map(
     served.map((method) => {
       const rpcMethod = `${method.method.parent.typeName}/${method.method.name}`;
@@ -111,7 +118,11 @@ function createRoutes(dependencies: RpcHandlerDependencies): ReadonlyMap<string,
       };
       const get = method.method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
       const bidi = method.kind === "bidi_streaming";
-      return [`/${rpcMethod}`, { handlers: protocolHandlers(method), settings, bidi, get }];
+      const direct =
+        method.kind === "unary" && dependencies.directUnary !== false
+          ? new DirectUnary(checks, method, options)
+          : undefined;
+      return [`/${rpcMethod}`, { handlers: protocolHandlers(method), direct, settings, bidi, get }];
     }),
   );
 }
@@ -140,6 +151,11 @@ async function serve(served: {
         enveloped: protocol !== "connect_unary",
       });
   call.onAbort((error) => (body ? body.fail(error) : request.destroy()));
+  const direct = body && (await route.direct?.read(call, body));
+  if (direct) {
+    await route.direct?.answer(call, direct);
+    return;
+  }
   const answer = await handler({
     httpVersion: request.httpVersion,
     method: request.method ?? "POST",

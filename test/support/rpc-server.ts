@@ -49,6 +49,7 @@ export interface RpcServerOptions {
   readonly health?: HealthSource;
   readonly limits?: Partial<RpcLimits>;
   readonly shutdown?: AbortSignal;
+  readonly directUnary?: boolean;
 }
 
 export interface RecordedRequest {
@@ -99,6 +100,7 @@ export async function startRpcServer(options: RpcServerOptions = {}): Promise<Te
     telemetry,
     clock: systemClock,
     limits: { ...DEFAULT_RPC_LIMITS, ...options.limits },
+    directUnary: options.directUnary ?? true,
   });
   const costRoutes = createCostRoutes({ authenticator, costs, telemetry, clock: systemClock });
   const handler: NodeHandler = (request, response) =>

@@ -1,11 +1,9 @@
-import { isUtf8 } from "node:buffer";
 import type { DescMethodBiDiStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalHandlerOptions } from "@connectrpc/connect/protocol";
 import { createHandlerFactory as createConnectFactory } from "@connectrpc/connect/protocol-connect";
 import { createHandlerFactory as createGrpcFactory } from "@connectrpc/connect/protocol-grpc";
 import { createHandlerFactory as createGrpcWebFactory } from "@connectrpc/connect/protocol-grpc-web";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import {
   type Checks,
   readAndRunUnary,
@@ -20,20 +18,6 @@ import { RpcCall } from "./rpc-call.ts";
 /** A method's handler for each protocol that it can be called by. */
 export type ProtocolHandlers = Readonly<Partial<Record<RpcProtocol, UniversalHandler>>>;
 
-/** Smaller answers are sent as they are: within a data centre, gzip costs more time than it saves. */
-const COMPRESS_MIN_BYTES = 16 * 1024;
-
-/**
- * JSON bytes as text. Connect's own decoder puts replacement characters in place of bad UTF-8, and the call
- * would succeed with a text that nobody wrote.
- */
-const strictUtf8 = {
-  decode(bytes: Uint8Array): string {
-    if (!isUtf8(bytes)) throw new ConnectError("the JSON is not valid UTF-8", Code.InvalidArgument);
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
-  },
-};
-
 /**
  * Makes Connect's handlers of a method. For the enveloped protocols every method is given to Connect as a stream of
  * requests: reading a request then fails inside our code, which gives the error its details. Connect's unary
@@ -41,17 +25,9 @@ const strictUtf8 = {
  */
 export function createProtocolHandlers(
   checks: Checks,
-  maxMessageBytes: number,
+  connectOptions: UniversalHandlerOptions,
 ): (served: ServedMethod) => ProtocolHandlers {
-  const options: Partial<UniversalHandlerOptions> = {
-    acceptCompression: [compressionGzip, compressionBrotli],
-    compressMinBytes: COMPRESS_MIN_BYTES,
-    readMaxBytes: maxMessageBytes,
-    // Numbers that are zero and lists that are empty are there too, so that callers need not know what may be absent.
-    jsonOptions: { ignoreUnknownFields: false, alwaysEmitImplicit: true, textDecoder: strictUtf8 } as object,
-    binaryOptions: { readUnknownFields: false },
-    requestGate: shareAbortReason,
-  };
+  const options = { ...connectOptions, requestGate: shareAbortReason };
   const grpc = createGrpcFactory(options);
   const grpcWeb = createGrpcWebFactory(options);
   const connect = createConnectFactory(options);

@@ -3,7 +3,7 @@ import type { Http2ServerRequest } from "node:http2";
 import { GatewayError } from "../../core/errors.ts";
 
 /** An envelope's header: one byte of flags, four of length. */
-const ENVELOPE_HEADER_BYTES = 5;
+export const ENVELOPE_HEADER_BYTES = 5;
 /** Room for an end-of-stream envelope after the one message. */
 const ENVELOPE_SLACK_BYTES = 1024;
 
@@ -77,6 +77,11 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array> {
     this.failure = error;
     this.#chunks = [];
     this.#whole.reject(error);
+  }
+
+  /** The whole body, without taking it from the one who iterates. Rejects with a GatewayError when it cannot be read. */
+  get whole(): Promise<Uint8Array> {
+    return this.#whole.promise;
   }
 
   async next(): Promise<IteratorResult<Uint8Array>> {

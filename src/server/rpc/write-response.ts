@@ -42,7 +42,8 @@ function trailerWithDetails(trailer: Headers, call: RpcCall): Headers {
   return setTrailerStatus(new Headers(), call.fail(new GatewayError("INTERNAL", "internal error")));
 }
 
-function headersOf(headers: Headers | undefined): Record<string, string> {
+/** As Node takes them. */
+export function headersOf(headers: Headers | undefined): Record<string, string> {
   const record: Record<string, string> = {};
   headers?.forEach((value, name) => {
     record[name] = value;
@@ -51,7 +52,7 @@ function headersOf(headers: Headers | undefined): Record<string, string> {
 }
 
 /** Resolves when the response takes more, or never will. */
-function drained(response: NodeResponse): Promise<void> {
+export function drained(response: NodeResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       response.off("drain", done);
