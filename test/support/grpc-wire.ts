@@ -21,7 +21,8 @@ export interface WireClient {
 
 /** A gRPC client that sends whatever bytes it is given, on one HTTP/2 connection. */
 export function connectWire(url: string): WireClient {
-  const session = connect(url);
+  // What is left unsent of refused bodies counts against the memory of the session that Node keeps.
+  const session = connect(url, { maxSessionMemory: 1_000 });
   session.on("error", () => {});
   return {
     call: (path, body, headers = {}) =>
