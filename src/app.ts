@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Config, ConfigError } from "./config/config.ts";
+import type { Config } from "./config/config.ts";
 import { systemClock } from "./core/clock.ts";
 import { type NewKey, type Principal, ROLES } from "./core/keys.ts";
 import type { Database } from "./db/database.ts";
@@ -18,13 +18,11 @@ import { openJournal } from "./ledger/journal.ts";
 import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
 import { loadPepper } from "./pepper.ts";
-import { parseOperatorPrices } from "./pricing/operator-prices.ts";
-import { loadPriceBook } from "./pricing/price-book.ts";
-import { closeProviders, createProviders } from "./providers-from-config.ts";
+import { closeProviders } from "./providers-from-config.ts";
 import { createReadiness } from "./readiness.ts";
 import { DEFAULT_BACKOFF } from "./resilience/backoff.ts";
 import { createRetryBudget } from "./resilience/retry-budget.ts";
-import { createRouter } from "./routing/router.ts";
+import { closeReplaced, createRouting, loadPrices, type ReloadableConfig } from "./routing-from-config.ts";
 import { startServer } from "./server/start-server.ts";
 import { createTelemetry, type GatewayTelemetry } from "./telemetry/create-telemetry.ts";
 
@@ -38,6 +36,12 @@ export interface App {
   readonly telemetry: GatewayTelemetry;
   /** Makes a key as the gateway itself; for the demo. */
   createKey(key: Pick<NewKey, "displayName" | "roles">): Promise<string>;
+  /**
+   * Takes over providers, models and prices of another configuration, for the calls from now on; calls under way
+   * end with the former ones.
+   * @throws ConfigError, RangeError: then nothing has changed
+   */
+  reload(config: ReloadableConfig): Promise<void>;
   /** Not ready → GOAWAY → calls in flight finish within the grace → ledger flushed → everything closed. */
   shutdown(): Promise<void>;
 }
@@ -55,7 +59,9 @@ const SYSTEM: Principal = {
 export async function startApp(config: Config): Promise<App> {
   const clock = systemClock;
   const prices = await loadPrices(config);
-  const telemetry = await startTelemetry(config, prices.isKnown);
+  const telemetry = await startTelemetry(config, (provider, model) => routing.isKnownModel(provider, model));
+  const health = createCandidateHealthRegistry(clock, telemetry);
+  let routing = createRouting(config, prices, { health });
   const { dataDir, url } = config.database;
   // The embedded database takes the directory's lock itself.
   const lock = url === undefined ? undefined : await lockDataDirectory(dataDir);
@@ -75,22 +81,16 @@ export async function startApp(config: Config): Promise<App> {
   const authenticator = createAuthenticator({ store: keyStore, pepper, adminKey: config.adminKey, clock });
   const keys = createKeyService(keyStore, { pepper, clock, onChanged: (id) => authenticator.forget(id) });
 
-  const providers = createProviders(config.providers, config.deadlines);
   const gateway = createGateway({
     clock,
     ledger,
     limiter: createRateLimiter({ clock }),
-    prices: prices.book,
-    providers,
-    health: createCandidateHealthRegistry(clock, telemetry),
+    health,
     retryBudget: createRetryBudget(),
     backoff: DEFAULT_BACKOFF,
-    router: createRouter({
-      providers: new Set(providers.keys()),
-      aliases: config.aliases,
-      defaultChain: config.defaultChain,
-    }),
+    ...routing,
   });
+  let retired: Promise<void> = Promise.resolve();
   const readiness = createReadiness({ ping: () => database.ping(), ledger });
   const costs = createCostReader(database, { beforeRead: () => ledger.caughtUp() });
   const server = await startServer(config, {
@@ -113,12 +113,23 @@ export async function startApp(config: Config): Promise<App> {
       });
       return created.secret;
     },
+    async reload(next) {
+      telemetry.protectSecrets(next.providers.map(({ apiKey }) => apiKey));
+      const nextPrices = await loadPrices(next);
+      const previous = routing;
+      const taken = createRouting(next, nextPrices, { health, previous });
+      routing = taken;
+      // An older version may still use what this one gives up: one after the other.
+      const ended = Promise.all([retired, gateway.replaceRouting(taken)]);
+      retired = ended.then(() => closeReplaced(previous, taken));
+    },
     async shutdown() {
       readiness.drain();
       await server.drain(config.shutdownGraceMs);
       await finishWork(gateway, ledger, telemetry);
       readiness.stop();
-      await closeProviders(providers);
+      await retired;
+      await closeProviders(routing.providers);
       await database.close();
       lock?.release();
       await telemetry.shutdown();
@@ -145,22 +156,6 @@ async function startLedger(
     onRejected: (error, { table, json }) => log.error("ledger_row_rejected", { table, row: json }, error),
     onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),
   });
-}
-
-/** Price overrides are checked here, so that the process does not start with a mistake in them. */
-async function loadPrices(config: Config) {
-  const operator = parseOperatorPrices(config.prices);
-  if (!operator.ok) {
-    throw new ConfigError(
-      operator.issues.map(({ path, message }) => `CONFIG_FILE: prices.${path.join(".")}: ${message}`),
-    );
-  }
-  const listed = [...config.defaultChain, ...[...config.aliases.values()].flat()];
-  const book = await loadPriceBook({ operator: operator.versions, listed });
-  const known = new Set(listed.map(({ provider, model }) => `${provider}/${model}`));
-  const isKnown = (provider: string, model: string) =>
-    known.has(`${provider}/${model}`) || book.find({ provider, model, at: systemClock.now() }) !== undefined;
-  return { book, isKnown };
 }
 
 function startTelemetry(config: Config, isKnownModel: (provider: string, model: string) => boolean) {

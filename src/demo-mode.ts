@@ -4,13 +4,14 @@ import type { Config, ProviderConfig } from "./config/config.ts";
 const DEMO_PROVIDERS = ["openai", "deepseek", "huggingface"] as const;
 const DEMO_TIMEOUT_MS = 30_000;
 
-/** The simulator, and a configuration in which it stands for all providers. */
+/** The simulator, which stands for all providers. */
 export interface DemoMode {
   readonly simulator: Simulator;
-  readonly config: Config;
+  /** The configuration with the simulator as its providers. */
+  apply(config: Config): Config;
 }
 
-export async function startDemoMode(config: Config): Promise<DemoMode> {
+export async function startDemoMode(): Promise<DemoMode> {
   const simulator = await startSimulator({});
   const providers = DEMO_PROVIDERS.map(
     (name): ProviderConfig => ({
@@ -22,5 +23,5 @@ export async function startDemoMode(config: Config): Promise<DemoMode> {
       timeoutMs: DEMO_TIMEOUT_MS,
     }),
   );
-  return { simulator, config: { ...config, providers } };
+  return { simulator, apply: (config) => ({ ...config, providers }) };
 }

@@ -3,6 +3,7 @@ import { type App, startApp } from "./app.ts";
 import { loadConfig } from "./config/load-config.ts";
 import { runDemo } from "./demo.ts";
 import { type DemoMode, startDemoMode } from "./demo-mode.ts";
+import { reloadConfig } from "./reload-config.ts";
 
 const USAGE = `usage: node src/main.ts [--demo]
   --demo   makes the demo's completion and exits; the configuration comes from the environment (see README.md)`;
@@ -16,8 +17,12 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { demo: { type: "boolean" }, help: { type: "boolean" } } });
   if (values.help) return print(USAGE);
   const configured = loadConfig();
-  const demoMode = configured.demo || values.demo ? await startDemoMode(configured) : undefined;
-  const app = await startApp(demoMode?.config ?? configured);
+  const demoMode = configured.demo || values.demo ? await startDemoMode() : undefined;
+  const config = demoMode?.apply(configured) ?? configured;
+  const app = await startApp(config);
+  process.on("SIGHUP", () => {
+    void reloadConfig(app, config, () => demoMode?.apply(loadConfig()) ?? loadConfig());
+  });
   const stop = stopOnce(app, demoMode);
   // Before anybody is told that it runs, and so may end it.
   if (!values.demo) stopOnSignals(stop);

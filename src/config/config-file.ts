@@ -19,17 +19,46 @@ const provider = z.strictObject({
   timeout: z.number().min(0.1).max(3_600).optional(),
 });
 
+const chain = z.array(modelName).min(1).max(8);
+
+/** A chain whose order depends on the request. */
+const route = z.strictObject({
+  /** `ordered`: as they stand; `weighted`: by chance, in proportion; `fastest`: the fastest of the last minute first. */
+  strategy: z.enum(["ordered", "weighted", "fastest"]),
+  candidates: z
+    .array(
+      z.union([
+        modelName,
+        z.strictObject({
+          model: modelName,
+          /** Of `weighted`: 1 when not set; with 0 it is tried last. */
+          weight: z.number().min(0).max(1_000_000).optional(),
+        }),
+      ]),
+    )
+    .min(1)
+    .max(8),
+  /** Of `weighted`: callers of the same key, end user or value of a tag get the same order. */
+  sticky: z
+    .string()
+    .regex(/^(api_key|end_user|tag:[A-Za-z0-9_.-]{1,63})$/, "must be api_key, end_user or tag:NAME")
+    .optional(),
+});
+
 const configFile = z.strictObject({
   providers: z.record(name, provider).optional(),
-  /** Alias → chain of model names. */
-  models: z.record(modelName, z.array(modelName).min(1).max(8)).optional(),
+  /** Alias → chain of model names, or a route. */
+  models: z.record(modelName, z.union([chain, route])).optional(),
   default_chain: z.array(modelName).max(8).optional(),
+  /** Providers and `provider/model`s that nobody may ask. */
+  disabled: z.array(modelName).max(1_000).optional(),
   /** Price overrides; checked with the price book. */
   prices: z.array(z.unknown()).optional(),
 });
 
 /** The optional YAML file. */
 export type ConfigFile = z.output<typeof configFile>;
+export type RouteEntry = NonNullable<ConfigFile["models"]>[string];
 
 /** Reads and checks the file; what is wrong goes to `issues`, with its path. */
 export function readConfigFile(path: string, issues: string[]): ConfigFile {

@@ -1,4 +1,5 @@
 import type { Candidate } from "../core/model-name.ts";
+import type { Route } from "../core/route.ts";
 
 /** Everything that can be set, parsed once, checked and frozen. Durations are in milliseconds. */
 export interface Config {
@@ -12,9 +13,11 @@ export interface Config {
   readonly database: DatabaseConfig;
   readonly deadlines: DeadlineConfig;
   readonly providers: readonly ProviderConfig[];
-  /** Alias → chain. */
-  readonly aliases: ReadonlyMap<string, readonly Candidate[]>;
+  /** Alias → what stands behind it. */
+  readonly aliases: ReadonlyMap<string, Route>;
   readonly defaultChain: readonly Candidate[];
+  /** Providers and `provider/model`s that nobody may ask. */
+  readonly disabled: ReadonlySet<string>;
   /** The operator's price overrides, as they stand in the file. */
   readonly prices: readonly unknown[];
   /** No provider is configured: the bundled simulator stands in. */

@@ -1,4 +1,3 @@
-import { type Candidate, parseModelName } from "../core/model-name.ts";
 import {
   type Config,
   ConfigError,
@@ -7,9 +6,10 @@ import {
   type ProviderConfig,
   type TlsFiles,
 } from "./config.ts";
-import { type ConfigFile, readConfigFile } from "./config-file.ts";
+import { readConfigFile } from "./config-file.ts";
 import { DEFAULT_MODELS, readProviders } from "./provider-config.ts";
 import { EnvironmentReader } from "./read-environment.ts";
+import { readRouting } from "./routing-config.ts";
 
 const LOG_LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
 const MIN_ADMIN_KEY_LENGTH = 32;
@@ -121,30 +121,12 @@ function readOtlp(environment: EnvironmentReader): OtlpConfig | undefined {
   return { endpoint, serviceName: environment.text("OTEL_SERVICE_NAME") ?? "llm-gateway", sampleRatio };
 }
 
-function readRouting(file: ConfigFile, providerNames: readonly string[], issues: string[]) {
-  const providers = new Set(providerNames);
-  const resolve = (path: string, models: readonly string[]): readonly Candidate[] =>
-    models.flatMap((model) => {
-      const candidate = parseModelName(model, providers);
-      if (candidate) return [candidate];
-      issues.push(`CONFIG_FILE: ${path}: no provider is configured for ${JSON.stringify(model)}`);
-      return [];
-    });
-  const aliases = new Map(
-    Object.entries(file.models ?? {}).map(([alias, chain]) => [alias, resolve(`models.${alias}`, chain)]),
-  );
-  const defaultChain =
-    file.default_chain === undefined
-      ? DEFAULT_MODELS.filter(({ provider }) => providers.has(provider))
-      : resolve("default_chain", file.default_chain);
-  return { aliases, defaultChain };
-}
-
 function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
-    // A Map cannot be frozen; what it holds can.
-    for (const nested of value instanceof Map ? value.values() : Object.values(value)) deepFreeze(nested);
+    // Maps and sets cannot be frozen; what they hold can.
+    const isCollection = value instanceof Map || value instanceof Set;
+    for (const nested of isCollection ? value.values() : Object.values(value)) deepFreeze(nested);
   }
   return value;
 }

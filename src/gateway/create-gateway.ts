@@ -8,38 +8,49 @@ import {
 } from "./execute-completion.ts";
 import type { Answered, Invoke } from "./run-attempt.ts";
 
+/** What a reload of the configuration replaces, as one. */
+export type GatewayRouting = Pick<GatewayDependencies, "router" | "providers" | "prices">;
+
 export interface RunningGateway extends Gateway {
   /** Completions that have not ended, including those whose caller is gone already. */
   readonly active: number;
   /** Resolves when no completion is active. */
   idle(): Promise<void>;
+  /**
+   * For completions from now on; those under way end with what they began with. Resolves when the last of them has
+   * ended, so that what was replaced may be closed.
+   */
+  replaceRouting(routing: GatewayRouting): Promise<void>;
 }
 
 /** The use case: authorise → admit → route → attempt → price → settle. */
 export function createGateway(dependencies: GatewayDependencies): RunningGateway {
-  const { clock, prices, router } = dependencies;
-  let active = 0;
-  let idleWaiters: (() => void)[] = [];
+  let current = createGeneration(dependencies);
+  const generations = new Set([current]);
 
   async function execute<A extends Answered>(execution: Execution<A>): Promise<Executed<A>> {
-    active += 1;
+    const generation = current;
+    generation.enter();
     try {
-      return await executeCompletion(dependencies, execution);
+      return await executeCompletion(generation.dependencies, execution);
     } finally {
-      active -= 1;
-      if (active === 0) {
-        for (const wake of idleWaiters) wake();
-        idleWaiters = [];
-      }
+      generation.leave();
     }
   }
 
   return {
     get active() {
-      return active;
+      return [...generations].reduce((sum, { active }) => sum + active, 0);
     },
-    idle() {
-      return active === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve));
+    async idle() {
+      await Promise.all([...generations].map((generation) => generation.idle()));
+    },
+    async replaceRouting(routing) {
+      const replaced = current;
+      current = createGeneration({ ...dependencies, ...routing });
+      generations.add(current);
+      await replaced.idle();
+      generations.delete(replaced);
     },
     async complete(call) {
       const { answer, candidate, attempts } = await execute({
@@ -59,11 +70,36 @@ export function createGateway(dependencies: GatewayDependencies): RunningGateway
       return { ...candidate, finishReasons: answer.finishReasons, attempts };
     },
     models(principal) {
+      const { clock, router, prices } = current.dependencies;
       const at = clock.now();
       return router.names(principal).map(({ name, chain }) => ({
         name,
         chain: chain.map((candidate) => ({ ...candidate, price: prices.find({ ...candidate, at }) })),
       }));
+    },
+  };
+}
+
+/** The completions that began with the same routing. */
+function createGeneration(dependencies: GatewayDependencies) {
+  let active = 0;
+  let waiters: (() => void)[] = [];
+  return {
+    dependencies,
+    get active() {
+      return active;
+    },
+    enter(): void {
+      active += 1;
+    },
+    leave(): void {
+      active -= 1;
+      if (active > 0) return;
+      for (const wake of waiters) wake();
+      waiters = [];
+    },
+    idle(): Promise<void> {
+      return active === 0 ? Promise.resolve() : new Promise((resolve) => waiters.push(resolve));
     },
   };
 }

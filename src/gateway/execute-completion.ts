@@ -41,8 +41,8 @@ export async function executeCompletion<A extends Answered>(
   dependencies: GatewayDependencies,
   execution: Execution<A>,
 ): Promise<Executed<A>> {
-  const { call } = execution;
-  const chain = dependencies.router.route(call);
+  const { call, streamed } = execution;
+  const chain = dependencies.router.route(call, streamed);
   const estimatedTokensIn = estimateTokensIn(call.input);
   const admission = await admit(dependencies.limiter, call, estimatedTokensIn);
   const scope = createRequestScope({

@@ -1,47 +1,71 @@
 import { GatewayError } from "../core/errors.ts";
 import type { Principal } from "../core/keys.ts";
 import { type Candidate, candidateName, parseModelName } from "../core/model-name.ts";
+import { orderedRoute, type Route } from "../core/route.ts";
+import { orderCandidates } from "./order-candidates.ts";
 
 export interface RouterOptions {
   readonly providers: ReadonlySet<string>;
-  /** Alias → chain. */
-  readonly aliases: ReadonlyMap<string, readonly Candidate[]>;
+  /** Alias → what stands behind it. */
+  readonly aliases: ReadonlyMap<string, Route>;
   /** What follows a model that has no chain of its own and for which the caller named no fallbacks. */
   readonly defaultChain: readonly Candidate[];
+  /** Providers and `provider/model`s that nobody may ask, whatever chain names them. */
+  readonly disabled?: ReadonlySet<string>;
+  /** How long a caller waited for the candidate lately (first token of a stream, else whole answer). */
+  readonly medianMs?: (candidate: Candidate, streamed: boolean) => number | undefined;
+  /** In [0, 1). @default Math.random */
+  readonly random?: () => number;
 }
 
 export interface RouteRequest {
   readonly model: string;
   readonly fallbackModels: readonly string[];
   readonly principal: Principal;
+  readonly endUser?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>>;
 }
 
 /** Turns the model that a caller names into the chain of candidates that are tried. */
 export interface Router {
   /**
-   * At least one candidate, no candidate twice, each allowed to the key: what the caller named is refused if it is
-   * not, what the default chain would add is left out.
+   * At least one candidate, no candidate twice, none disabled, each allowed to the key: what the caller named is
+   * refused if it is not, what the default chain would add is left out.
    * @throws GatewayError MODEL_NOT_FOUND, MODEL_NOT_ALLOWED
    */
-  route(request: RouteRequest): readonly Candidate[];
+  route(request: RouteRequest, streamed: boolean): readonly Candidate[];
   /** The names that this key may ask for, with their chains. */
   names(principal: Principal): readonly { readonly name: string; readonly chain: readonly Candidate[] }[];
 }
 
 export function createRouter(options: RouterOptions): Router {
-  const { providers, aliases, defaultChain } = options;
+  const { providers, aliases, defaultChain, disabled = new Set() } = options;
+  const { random = Math.random, medianMs = () => undefined } = options;
 
-  const expand = (name: string): readonly Candidate[] | undefined => {
+  const isEnabled = (candidate: Candidate): boolean =>
+    !disabled.has(candidate.provider) && !disabled.has(candidateName(candidate));
+
+  const expand = (name: string): Route | undefined => {
     const alias = aliases.get(name);
     if (alias) return alias;
     const candidate = parseModelName(name, providers);
-    return candidate && [candidate];
+    return candidate && orderedRoute([candidate]);
   };
 
-  const expandOrThrow = (name: string): readonly Candidate[] => {
-    const chain = expand(name);
-    if (chain) return chain;
-    throw new GatewayError("MODEL_NOT_FOUND", `no provider is configured for model ${JSON.stringify(name)}`, {
+  const expandOrThrow = (name: string, request: RouteRequest, streamed: boolean): readonly Candidate[] => {
+    const route = expand(name);
+    const { principal, endUser, tags = {} } = request;
+    const caller = { apiKeyId: principal.apiKeyId, endUser, tags };
+    const chain =
+      route &&
+      orderCandidates(
+        route,
+        { name, caller },
+        { random, medianMs: (candidate) => medianMs(candidate, streamed) },
+      ).filter(isEnabled);
+    if (chain && chain.length > 0) return chain;
+    const why = chain ? "is disabled" : "has no configured provider";
+    throw new GatewayError("MODEL_NOT_FOUND", `model ${JSON.stringify(name)} ${why}`, {
       metadata: { model: name },
     });
   };
@@ -56,8 +80,8 @@ export function createRouter(options: RouterOptions): Router {
     return chain.filter((candidate) => candidates.has(candidateName(candidate)));
   };
 
-  const allowedOrThrow = (principal: Principal, name: string): readonly Candidate[] => {
-    const chain = allowed(principal, name, expandOrThrow(name));
+  const allowedOrThrow = (name: string, request: RouteRequest, streamed: boolean): readonly Candidate[] => {
+    const chain = allowed(request.principal, name, expandOrThrow(name, request, streamed));
     if (chain.length > 0) return chain;
     throw new GatewayError("MODEL_NOT_ALLOWED", `the API key may not use model ${JSON.stringify(name)}`, {
       metadata: { model: name },
@@ -65,21 +89,22 @@ export function createRouter(options: RouterOptions): Router {
   };
 
   return {
-    route({ model, fallbackModels, principal }) {
-      const chain = [model, ...fallbackModels].flatMap((name) => allowedOrThrow(principal, name));
+    route(request, streamed) {
+      const { model, fallbackModels, principal } = request;
+      const chain = [model, ...fallbackModels].flatMap((name) => allowedOrThrow(name, request, streamed));
       if (fallbackModels.length === 0 && !aliases.has(model)) {
-        chain.push(...allowed(principal, "", defaultChain));
+        chain.push(...allowed(principal, "", defaultChain).filter(isEnabled));
       }
       return withoutRepeats(chain);
     },
     names(principal) {
-      const entries = new Map<string, readonly Candidate[]>(aliases);
-      for (const candidate of [...defaultChain, ...[...aliases.values()].flat()]) {
+      const entries = new Map([...aliases].map(([name, { candidates }]) => [name, candidates]));
+      for (const candidate of [...defaultChain, ...[...entries.values()].flat()]) {
         const name = candidateName(candidate);
         if (!entries.has(name)) entries.set(name, [candidate]);
       }
       return [...entries]
-        .map(([name, chain]) => ({ name, chain: allowed(principal, name, chain) }))
+        .map(([name, chain]) => ({ name, chain: allowed(principal, name, chain).filter(isEnabled) }))
         .filter(({ chain }) => chain.length > 0)
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     },

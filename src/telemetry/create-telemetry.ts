@@ -34,6 +34,12 @@ export interface GatewayTelemetry extends Telemetry {
   readonly log: Log;
   /** Where the backlog gauges come from; before it is told they are 0. */
   observeLedger(read: () => LedgerBacklog): void;
+  /** A reload took effect, but for the settings named, which differ and need a restart. */
+  configReloaded(reload: { readonly needRestart: readonly string[] }): void;
+  /** A reload changed nothing, since the configuration is wrong: in these ways, if they are known. */
+  configRefused(error: unknown, issues: readonly string[]): void;
+  /** More exact values that must never be logged. */
+  protectSecrets(secrets: readonly string[]): void;
   /** The body of `GET /metrics`: OpenMetrics with exemplars where `accept` prefers it, else plain text. */
   metricsText(accept: string | undefined): Promise<MetricsText>;
   /** Sends the last spans and writes the last lines. Never rejects. */
@@ -93,6 +99,15 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
       metrics.ledgerWriteFailures.inc();
       logLedgerFailure(error);
     },
+    configReloaded({ needRestart }) {
+      metrics.configReloads.inc({ outcome: "applied" });
+      log.info("config_reloaded", { need_restart: needRestart });
+    },
+    configRefused(error, issues) {
+      metrics.configReloads.inc({ outcome: "refused" });
+      log.error("config_refused", { issues }, error);
+    },
+    protectSecrets: (secrets) => redactor.learn(secrets),
     async shutdown() {
       await tracing.shutdown();
       await log.flush();

@@ -171,6 +171,12 @@ function createHealthMetrics(registers: Registries) {
       help: "Writes to the ledger that failed, each of which is tried again.",
       registers,
     }),
+    configReloads: new Counter({
+      name: "llm_gateway_config_reloads_total",
+      help: "Reloads of the configuration: applied, or refused because it was wrong.",
+      labelNames: ["outcome"],
+      registers,
+    }),
     logLinesDropped: new Counter({
       name: "llm_gateway_log_lines_dropped_total",
       help: "Log lines dropped because their reader was too slow.",

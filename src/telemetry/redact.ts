@@ -30,6 +30,8 @@ export interface Redactor {
   /** Removes secrets from a text. */
   redact(text: string): string;
   describe(error: unknown): ErrorDescription;
+  /** More exact values that must never be written. */
+  learn(secrets: readonly string[]): void;
 }
 
 /**
@@ -39,8 +41,13 @@ export interface Redactor {
  * @param secrets exact values that must never be written, such as the configured provider keys
  */
 export function createRedactor(secrets: readonly string[] = []): Redactor {
-  // Shorter ones would blank out ordinary words.
-  const known = secrets.filter((secret) => secret.length >= 6).sort((a, b) => b.length - a.length);
+  let known: readonly string[] = [];
+  const learn = (more: readonly string[]): void => {
+    // Shorter ones would blank out ordinary words.
+    const long = more.filter((secret) => secret.length >= 6);
+    known = [...new Set([...known, ...long])].sort((a, b) => b.length - a.length);
+  };
+  learn(secrets);
 
   function redact(text: string): string {
     let redacted = text;
@@ -57,6 +64,7 @@ export function createRedactor(secrets: readonly string[] = []): Redactor {
 
   return {
     redact,
+    learn,
     describe(error) {
       if (typeof error === "string") return { class: "", message: cut(error), stack: [] };
       if (!(error instanceof Error)) return { class: typeof error, message: "", stack: [] };

@@ -11,9 +11,10 @@ import {
 import type { Principal, RateLimiter } from "../../src/core/keys.ts";
 import type { Candidate } from "../../src/core/model-name.ts";
 import type { PriceBook } from "../../src/core/price.ts";
+import { orderedRoute } from "../../src/core/route.ts";
 import type { TimeoutPolicy } from "../../src/gateway/attempt-timeouts.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
-import { createGateway, type RunningGateway } from "../../src/gateway/create-gateway.ts";
+import { createGateway, type GatewayRouting, type RunningGateway } from "../../src/gateway/create-gateway.ts";
 import { loadPriceBook } from "../../src/pricing/price-book.ts";
 import { createRetryBudget, type RetryBudget } from "../../src/resilience/retry-budget.ts";
 import { createRouter } from "../../src/routing/router.ts";
@@ -57,6 +58,7 @@ export interface CallChanges
 /** The gateway core with its real parts; only providers, ledger and telemetry are stood in for. */
 export interface Harness {
   readonly gateway: RunningGateway;
+  readonly routing: GatewayRouting;
   readonly openai: FakeProvider;
   readonly deepseek: FakeProvider;
   readonly huggingface: FakeProvider;
@@ -80,20 +82,23 @@ export function createHarness(options: HarnessOptions = {}): Harness {
   const providers = new Map(
     [openai, deepseek, huggingface].map((provider) => [provider.name, { provider, timeouts }]),
   );
-  const gateway = createGateway({
-    clock: systemClock,
-    ledger,
+  const routing: GatewayRouting = {
     prices: options.prices ?? priceBook,
     providers,
+    router: createRouter({
+      providers: new Set(providers.keys()),
+      aliases: new Map([["chain", orderedRoute(options.chain ?? [OPENAI, DEEPSEEK, HUGGINGFACE])]]),
+      defaultChain: options.defaultChain ?? [],
+    }),
+  };
+  const gateway = createGateway({
+    ...routing,
+    clock: systemClock,
+    ledger,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: options.retryBudget ?? createRetryBudget(),
     backoff: { baseMs: 500, maxMs: 10_000, random: () => options.jitter ?? 0.5 },
     limiter: options.limiter ?? { admit: () => Promise.resolve({ release: () => {} }) },
-    router: createRouter({
-      providers: new Set(providers.keys()),
-      aliases: new Map([["chain", options.chain ?? [OPENAI, DEEPSEEK, HUGGINGFACE]]]),
-      defaultChain: options.defaultChain ?? [],
-    }),
   });
   const call = ({ deadlineMs = 60_000, ...changes }: CallChanges = {}): CompletionCall => ({
     requestId: "request-1",
@@ -110,6 +115,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
   });
   return {
     gateway,
+    routing,
     openai,
     deepseek,
     huggingface,

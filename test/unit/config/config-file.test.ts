@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { ConfigError } from "../../../src/config/config.ts";
 import { loadConfig } from "../../../src/config/load-config.ts";
+import { orderedRoute } from "../../../src/core/route.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "config-file-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -46,11 +47,11 @@ describe("the file", () => {
       KEYS,
     );
     expect(Object.fromEntries(config.aliases)).toEqual({
-      fast: [
+      fast: orderedRoute([
         { provider: "openai", model: "gpt-5-mini" },
         { provider: "huggingface", model: "org/name:groq" },
-      ],
-      "huggingface/smart": [{ provider: "openai", model: "gpt-5" }],
+      ]),
+      "huggingface/smart": orderedRoute([{ provider: "openai", model: "gpt-5" }]),
     });
     expect(config.defaultChain).toEqual([{ provider: "huggingface", model: "org/name" }]);
     expect(config.prices).toEqual([{ provider: "openai", model: "gpt-5", input: "1.25" }]);
@@ -60,10 +61,63 @@ describe("the file", () => {
     expect(load("default_chain: []", KEYS).defaultChain).toEqual([]);
   });
 
+  it("sets routes whose order depends on the request, and what is disabled", () => {
+    const config = load(
+      [
+        "models:",
+        "  canary:",
+        "    strategy: weighted",
+        "    sticky: tag:team",
+        "    candidates: [{ model: gpt-5-mini, weight: 95 }, { model: gpt-5, weight: 5 }, org/name]",
+        "  quick: { strategy: fastest, candidates: [gpt-5-mini, org/name] }",
+        "disabled: [huggingface, gpt-5-nano]",
+      ].join("\n"),
+      KEYS,
+    );
+    expect(config.aliases.get("canary")?.strategy).toEqual({
+      kind: "weighted",
+      weights: [95, 5, 1],
+      stickyBy: { kind: "tag", name: "team" },
+    });
+    expect(config.aliases.get("canary")?.candidates.map(({ model }) => model)).toEqual([
+      "gpt-5-mini",
+      "gpt-5",
+      "org/name",
+    ]);
+    expect(config.aliases.get("quick")?.strategy).toEqual({ kind: "fastest" });
+    expect([...config.disabled]).toEqual(["huggingface", "openai/gpt-5-nano"]);
+  });
+
+  it.each([
+    [
+      "{ strategy: fastest, sticky: api_key, candidates: [gpt-5] }",
+      "weight and sticky are for the strategy weighted",
+    ],
+    [
+      "{ strategy: ordered, candidates: [{ model: gpt-5, weight: 2 }] }",
+      "weight and sticky are for the strategy weighted",
+    ],
+    [
+      "{ strategy: weighted, candidates: [{ model: gpt-5, weight: 0 }] }",
+      "at least one weight must be above 0",
+    ],
+    ["{ strategy: weighted, candidates: [gpt-5, openai/gpt-5] }", "a candidate is named twice"],
+  ])("refuses the route %s", (route, mistake) => {
+    expect(issuesOf(`models: { wrong: ${route} }`, KEYS)).toEqual([`CONFIG_FILE: models.wrong: ${mistake}`]);
+  });
+
+  it("refuses to disable what is not there", () => {
+    expect(issuesOf("disabled: [deepseek]", KEYS)).toEqual([
+      'CONFIG_FILE: disabled: no provider is configured for "deepseek"',
+    ]);
+  });
+
   it("names models of the demo's providers while there is no other", () => {
     const config = load("models: { fast: [deepseek-flash] }");
     expect(config.demo).toBe(true);
-    expect(config.aliases.get("fast")).toEqual([{ provider: "deepseek", model: "deepseek-flash" }]);
+    expect(config.aliases.get("fast")).toEqual(
+      orderedRoute([{ provider: "deepseek", model: "deepseek-flash" }]),
+    );
   });
 
   it("with a provider whose key is missing is a mistake, and no reason for the demo", () => {

@@ -56,6 +56,7 @@ describe("without any variable", () => {
         { provider: "deepseek", model: "deepseek-flash" },
         { provider: "huggingface", model: "meta-llama/Llama-3.3-70B-Instruct:groq" },
       ],
+      disabled: new Set(),
       prices: [],
       demo: true,
       adminKey: undefined,
@@ -75,7 +76,7 @@ describe("the configuration", () => {
   it("is frozen, down to the chains behind the aliases", () => {
     const path = file("models:\n  fast: [gpt-5-mini, deepseek-flash]\n");
     const config = loadConfig({ OPENAI_API_KEY: "sk-1", DEEPSEEK_API_KEY: "sk-2", CONFIG_FILE: path });
-    const chain = config.aliases.get("fast");
+    const chain = config.aliases.get("fast")?.candidates;
     const parts = [config, config.deadlines, config.database, config.providers, config.defaultChain];
     for (const part of [...parts, config.providers[0], config.providers[0]?.headers, chain, chain?.[0]]) {
       expect(part).toBeDefined();

@@ -74,3 +74,27 @@ describe("the number of active completions", () => {
     expect(gateway.active).toBe(0);
   });
 });
+
+describe("a new routing", () => {
+  it("holds for the next completion, and those that began before end with what they began with", async () => {
+    const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
+    const { gateway, openai, deepseek, complete } = harness;
+    openai.plays(hangs());
+    const before = complete({ deadlineMs: 2_000 });
+    await vi.advanceTimersByTimeAsync(0);
+    const next = createHarness({ chain: [DEEPSEEK] });
+    let replaced = false;
+    const replacing = gateway.replaceRouting(next.routing).then(() => {
+      replaced = true;
+    });
+    expect((await inFakeTime(complete())).provider).toBe("deepseek");
+    expect(next.deepseek.calls).toHaveLength(1);
+    expect([replaced, gateway.active]).toEqual([false, 1]);
+
+    expect((await inFakeTime(before)).provider).toBe("deepseek");
+    expect(deepseek.calls).toHaveLength(1);
+    await replacing;
+    expect([replaced, gateway.active]).toEqual([true, 0]);
+    expect(gateway.models(principal()).map(({ name }) => name)).toEqual(["chain", "deepseek/deepseek-flash"]);
+  });
+});

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { GatewayError } from "../../../src/core/errors.ts";
 import { type Candidate, candidateName } from "../../../src/core/model-name.ts";
+import { orderedRoute } from "../../../src/core/route.ts";
 import { createRouter, type RouterOptions } from "../../../src/routing/router.ts";
 import { principal } from "../../support/principals.ts";
 
@@ -12,8 +13,8 @@ const LLAMA: Candidate = { provider: "huggingface", model: "meta-llama/Llama-3.3
 const options: RouterOptions = {
   providers: new Set(["openai", "deepseek", "huggingface"]),
   aliases: new Map([
-    ["fast", [DEEPSEEK, OPENAI]],
-    ["gpt-5-nano", [LLAMA]],
+    ["fast", orderedRoute([DEEPSEEK, OPENAI])],
+    ["gpt-5-nano", orderedRoute([LLAMA])],
   ]),
   defaultChain: [OPENAI, DEEPSEEK, LLAMA],
 };
@@ -23,7 +24,8 @@ const route = (
   model: string,
   fallbackModels: readonly string[] = [],
   allowedModels: readonly string[] = [],
-) => router.route({ model, fallbackModels, principal: principal({ allowedModels }) }).map(candidateName);
+) =>
+  router.route({ model, fallbackModels, principal: principal({ allowedModels }) }, false).map(candidateName);
 
 const reasonOf = (work: () => unknown): unknown => {
   try {
@@ -69,6 +71,39 @@ describe("the chain of a request", () => {
   it("does not exist for a name without a provider, requested or as a fallback", () => {
     expect(reasonOf(() => route("claude-opus"))).toBe("MODEL_NOT_FOUND");
     expect(reasonOf(() => route("fast", ["claude-opus"]))).toBe("MODEL_NOT_FOUND");
+  });
+});
+
+describe("what is disabled", () => {
+  const withDisabled = (...disabled: readonly string[]) => {
+    const limited = createRouter({ ...options, disabled: new Set(disabled) });
+    return (model: string, fallbackModels: readonly string[] = []) =>
+      limited.route({ model, fallbackModels, principal: principal() }, false).map(candidateName);
+  };
+
+  it("is left out of every chain, by provider or by model", () => {
+    expect(withDisabled("deepseek")("fast")).toEqual(["openai/gpt-5-mini"]);
+    expect(withDisabled("openai/gpt-5-mini")("deepseek-flash")).toEqual([
+      "deepseek/deepseek-flash",
+      "huggingface/meta-llama/Llama-3.3-70B-Instruct",
+    ]);
+  });
+
+  it("cannot be asked for, not even as a fallback", () => {
+    expect(reasonOf(() => withDisabled("deepseek")("deepseek-flash"))).toBe("MODEL_NOT_FOUND");
+    expect(reasonOf(() => withDisabled("deepseek", "openai")("fast"))).toBe("MODEL_NOT_FOUND");
+    expect(reasonOf(() => withDisabled("deepseek")("openai/gpt-5", ["deepseek-flash"]))).toBe(
+      "MODEL_NOT_FOUND",
+    );
+  });
+
+  it("is not among the names", () => {
+    const limited = createRouter({ ...options, disabled: new Set(["huggingface"]) });
+    expect(limited.names(principal()).map(({ name }) => name)).toEqual([
+      "deepseek/deepseek-flash",
+      "fast",
+      "openai/gpt-5-mini",
+    ]);
   });
 });
 

@@ -75,6 +75,7 @@ describe("the metrics", () => {
     expect(described.sort()).toEqual([
       "counter llm_gateway_attempts_total provider,model,outcome,error_type",
       "counter llm_gateway_calls_total method,code",
+      "counter llm_gateway_config_reloads_total outcome",
       "counter llm_gateway_cost_total api_key_id,provider,model",
       "counter llm_gateway_errors_total api_key_id,provider,error_type",
       "counter llm_gateway_fallbacks_total api_key_id,from_provider,to_provider",
