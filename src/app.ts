@@ -20,6 +20,8 @@ import { createRateLimiter } from "./limits/rate-limiter.ts";
 import { loadPepper } from "./pepper.ts";
 import { parseOperatorPrices } from "./pricing/operator-prices.ts";
 import { loadPriceBook } from "./pricing/price-book.ts";
+import { createTokenizer } from "./pricing/tokenizer.ts";
+import { createUsageEstimator } from "./pricing/usage-estimator.ts";
 import { closeProviders, createProviders } from "./providers-from-config.ts";
 import { createReadiness } from "./readiness.ts";
 import { DEFAULT_BACKOFF } from "./resilience/backoff.ts";
@@ -76,9 +78,11 @@ export async function startApp(config: Config): Promise<App> {
   const keys = createKeyService(keyStore, { pepper, clock, onChanged: (id) => authenticator.forget(id) });
 
   const providers = createProviders(config.providers, config.deadlines);
+  const tokenizer = createTokenizer();
   const gateway = createGateway({
     clock,
     ledger,
+    estimator: createUsageEstimator(tokenizer),
     limiter: createRateLimiter({ clock }),
     prices: prices.book,
     providers,
@@ -118,6 +122,7 @@ export async function startApp(config: Config): Promise<App> {
       await server.drain(config.shutdownGraceMs);
       await finishWork(gateway, ledger, telemetry);
       readiness.stop();
+      await tokenizer.close();
       await closeProviders(providers);
       await database.close();
       lock?.release();

@@ -1,5 +1,6 @@
 import type { ProviderAnswer, StreamEnd } from "../core/completion.ts";
 import type { CompletionSink, Gateway } from "../core/gateway.ts";
+import { partTexts } from "../pricing/usage-estimator.ts";
 import {
   type Executed,
   type Execution,
@@ -68,8 +69,9 @@ export function createGateway(dependencies: GatewayDependencies): RunningGateway
   };
 }
 
-const invokeUnary: Invoke<ProviderAnswer> = async (provider, call) => {
+const invokeUnary: Invoke<ProviderAnswer> = async (provider, call, { onText }) => {
   const answer = await provider.complete(call);
+  for (const { message } of answer.choices) for (const text of message.parts.flatMap(partTexts)) onText(text);
   return { answer, received: { outputBytes: answer.outputBytes, deltas: 0 } };
 };
 

@@ -8,7 +8,10 @@ import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { UsageReport } from "../core/usage.ts";
+import type { UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
+import { countAttempt } from "./count-attempt.ts";
+import { ReceivedText } from "./received-text.ts";
 import { type AttemptResult, settleAttempt } from "./settle-attempt.ts";
 import { createStreamCheckpoints } from "./stream-checkpoints.ts";
 
@@ -28,6 +31,8 @@ export type Invoke<A extends Answered> = (
     readonly onFirstToken: () => void;
     /** Told of each part of a stream as it arrives. */
     readonly onDeltas: (deltas: readonly StreamDelta[]) => void;
+    /** Told of each text of a whole answer. */
+    readonly onText: (text: string) => void;
   },
 ) => Promise<{ readonly answer: A; readonly received: ReceivedOutput }>;
 
@@ -52,21 +57,29 @@ export interface AttemptOptions<A extends Answered> {
   readonly invoke: Invoke<A>;
 }
 
+export interface AttemptDependencies {
+  readonly ledger: Ledger;
+  readonly prices: PriceBook;
+  readonly clock: Clock;
+  readonly estimator: UsageEstimator;
+}
+
 /**
  * One call to one provider: intent on the ledger, call, outcome on the ledger.
  * @throws GatewayError LEDGER_UNAVAILABLE before the provider was called; a provider's failure is returned, and so is
  * the end of the request while its intent was being written.
  */
 export async function runAttempt<A extends Answered>(
-  dependencies: { readonly ledger: Ledger; readonly prices: PriceBook; readonly clock: Clock },
+  dependencies: AttemptDependencies,
   options: AttemptOptions<A>,
 ): Promise<AttemptEnd<A>> {
-  const { ledger, prices, clock } = dependencies;
+  const { ledger, prices, clock, estimator } = dependencies;
   const { call, candidate, provider, ordinal, streamed } = options;
   const intent = createIntent(options, prices, clock.now());
   const opened = ledger.open(intent);
   await beforeAbort(opened, options.signal);
   if (options.signal.aborted) return settleUncalled(ledger, { intent, opened, signal: options.signal });
+  if (streamed) estimator.warmUp();
   const telemetry = call.telemetry.attemptStarted({
     attemptId: intent.attemptId,
     ...candidate,
@@ -80,12 +93,24 @@ export async function runAttempt<A extends Answered>(
     timeToFirstTokenMs = clock.monotonicMs() - startedAtMs;
     telemetry.firstToken(timeToFirstTokenMs);
   };
-  const onDeltas = createStreamCheckpoints(clock, (received) =>
+  const output = new ReceivedText();
+  const checkpoint = createStreamCheckpoints(clock, output, (received) =>
     ledger.checkpoint(intent.attemptId, received),
   );
-  const settle = (result: AttemptResult) => {
+  const onDeltas = (deltas: readonly StreamDelta[]) => {
+    output.addDeltas(deltas);
+    checkpoint();
+  };
+  const onText = (text: string) => output.add(text);
+  const settle = async (result: AttemptResult) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
-    const outcome = settleAttempt({ intent, result, latencyMs, timeToFirstTokenMs });
+    const tokens = await countAttempt(estimator, {
+      input: call.input,
+      output,
+      result,
+      signal: options.signal,
+    });
+    const outcome = settleAttempt({ intent, result, tokens, latencyMs, timeToFirstTokenMs });
     const durable = ledger.settle(outcome);
     // It is awaited before the answer; until then a rejection must not count as unhandled.
     durable.catch(() => {});
@@ -102,13 +127,13 @@ export async function runAttempt<A extends Answered>(
   };
   let invoked: Awaited<ReturnType<Invoke<A>>>;
   try {
-    invoked = await options.invoke(provider, providerCall, { onFirstToken, onDeltas });
+    invoked = await options.invoke(provider, providerCall, { onFirstToken, onDeltas, onText });
   } catch (thrown) {
-    const error = toProviderError(thrown);
-    return { kind: "failed", error, ...settle({ kind: "failed", error }) };
+    const error = toProviderError(thrown, output.received);
+    return { kind: "failed", error, ...(await settle({ kind: "failed", error })) };
   }
   const { answer, received } = invoked;
-  return { kind: "answered", answer, ...settle({ kind: "answered", ...answer, received }) };
+  return { kind: "answered", answer, ...(await settle({ kind: "answered", ...answer, received })) };
 }
 
 /** The request ended before its intent was on the ledger: nothing is sent, and that is what gets settled. */
@@ -154,10 +179,11 @@ function createIntent<A extends Answered>(
 }
 
 /** Adapters throw nothing else; a defect of one must still settle the attempt it happened in. */
-function toProviderError(thrown: unknown): ProviderError {
+function toProviderError(thrown: unknown, received?: ReceivedOutput): ProviderError {
   if (thrown instanceof ProviderError) return thrown;
   return new ProviderError("PROVIDER_ERROR", "the call to the provider failed", {
     billing: "maybe_billed",
+    received,
     cause: thrown,
   });
 }

@@ -1,9 +1,6 @@
-import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { CompletionCall } from "../core/gateway.ts";
-import type { Ledger } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
-import type { PriceBook } from "../core/price.ts";
 import type { Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
 import { type BackoffOptions, backoffDelayMs } from "../resilience/backoff.ts";
@@ -13,12 +10,15 @@ import { sleep } from "../resilience/sleep.ts";
 import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
 import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
 import type { RequestScope } from "./request-scope.ts";
-import { type Answered, type AttemptEnd, type Invoke, runAttempt } from "./run-attempt.ts";
+import {
+  type Answered,
+  type AttemptDependencies,
+  type AttemptEnd,
+  type Invoke,
+  runAttempt,
+} from "./run-attempt.ts";
 
-export interface ChainDependencies {
-  readonly clock: Clock;
-  readonly ledger: Ledger;
-  readonly prices: PriceBook;
+export interface ChainDependencies extends AttemptDependencies {
   readonly providers: ReadonlyMap<string, { readonly provider: Provider; readonly timeouts: TimeoutPolicy }>;
   readonly health: CandidateHealthRegistry;
   readonly retryBudget: RetryBudget;

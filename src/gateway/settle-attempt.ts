@@ -5,6 +5,7 @@ import type { ProviderError, ReceivedOutput } from "../core/provider-error.ts";
 import { estimatedOutput, estimatedUsage, type Usage, type UsageReport } from "../core/usage.ts";
 import { priceAttempt } from "../pricing/price-attempt.ts";
 import { estimateTokensOut } from "../pricing/token-estimator.ts";
+import type { CountedTokens } from "../pricing/usage-estimator.ts";
 
 /** How a call to a provider went, as far as it matters for money. */
 export type AttemptResult =
@@ -26,15 +27,26 @@ interface Counted {
   readonly flags: readonly string[];
 }
 
-/** Turns a result into the one outcome that is kept on the ledger. Never throws: a record is never lost to pricing. */
+/** The provider's final usage is missing, and work may have been done: somebody has to count. */
+export function needsEstimate(result: AttemptResult): boolean {
+  const { kind } = usageOf(result);
+  return kind !== "reported" && (kind === "input_only" || !wasRefused(result));
+}
+
+/**
+ * Turns a result into the one outcome that is kept on the ledger. Never throws: a record is never lost to pricing.
+ * Without `tokens` an estimate goes by bytes and is flagged.
+ */
 export function settleAttempt(options: {
   readonly intent: AttemptIntent;
   readonly result: AttemptResult;
+  /** What was counted, if it is needed and could be. */
+  readonly tokens?: CountedTokens | undefined;
   readonly latencyMs: number;
   readonly timeToFirstTokenMs: number | undefined;
 }): AttemptOutcome {
   const { intent, result, latencyMs, timeToFirstTokenMs } = options;
-  const counted = count(intent, result);
+  const counted = count(intent, result, options.tokens);
   const { flags, ...priced } = priceCounted(intent, counted);
   const failure = result.kind === "failed" ? result.error : undefined;
   return {
@@ -82,29 +94,42 @@ function outcomeKind(failure: ProviderError | undefined): AttemptOutcome["outcom
   return failure.reason === "CANCELLED" || failure.reason === "DEADLINE_EXCEEDED" ? "cancelled" : "failed";
 }
 
-function count(intent: AttemptIntent, result: AttemptResult): Counted {
-  const usage = result.kind === "answered" ? result.usage : result.error.usage;
-  const received = result.kind === "answered" ? result.received : result.error.received;
-  const flags = usage.kind === "invalid" ? [usage.anomaly] : [];
+function usageOf(result: AttemptResult): UsageReport {
+  return result.kind === "answered" ? result.usage : result.error.usage;
+}
+
+function wasRefused(result: AttemptResult): boolean {
+  return result.kind === "failed" && result.error.billing === "not_billed";
+}
+
+function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedTokens | undefined): Counted {
+  const usage = usageOf(result);
+  const anomalies = usage.kind === "invalid" ? [usage.anomaly] : [];
   if (usage.kind === "reported") {
-    return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags };
+    return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags: anomalies };
   }
-  const tokensOut = estimateTokensOut(received);
+  if (!needsEstimate(result)) {
+    return { usage: undefined, usageSource: "none", outcomeUnknown: false, flags: anomalies };
+  }
+  const received = result.kind === "answered" ? result.received : result.error.received;
+  const byBytes = tokens ? [] : ["ESTIMATED_BY_BYTES"];
+  // Providers send at least one token a delta.
+  const tokensOut = Math.max(tokens?.tokensOut ?? estimateTokensOut(received), received.deltas);
   if (usage.kind === "input_only") {
     // Whoever states the input has read it, so the attempt is no unknown even if no output came.
     return {
       usage: estimatedOutput(usage.input, tokensOut),
       usageSource: "estimated",
       outcomeUnknown: false,
-      flags: ["INPUT_REPORTED"],
+      flags: ["INPUT_REPORTED", ...byBytes],
     };
   }
-  if (result.kind === "failed" && result.error.billing === "not_billed") {
-    return { usage: undefined, usageSource: "none", outcomeUnknown: false, flags };
-  }
-  const estimate = estimatedUsage(intent.estimatedTokensIn, tokensOut);
-  const sawNothing = result.kind === "failed" && received.deltas === 0;
-  return { usage: estimate, usageSource: "estimated", outcomeUnknown: sawNothing, flags };
+  return {
+    usage: estimatedUsage(tokens?.tokensIn ?? intent.estimatedTokensIn, tokensOut),
+    usageSource: "estimated",
+    outcomeUnknown: result.kind === "failed" && received.deltas === 0,
+    flags: [...anomalies, ...byBytes],
+  };
 }
 
 interface Priced {

@@ -15,6 +15,7 @@ import type { TimeoutPolicy } from "../../src/gateway/attempt-timeouts.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "../../src/gateway/create-gateway.ts";
 import { loadPriceBook } from "../../src/pricing/price-book.ts";
+import type { UsageEstimator } from "../../src/pricing/usage-estimator.ts";
 import { createRetryBudget, type RetryBudget } from "../../src/resilience/retry-budget.ts";
 import { createRouter } from "../../src/routing/router.ts";
 import { FakeProvider } from "./fake-provider.ts";
@@ -43,6 +44,8 @@ export interface HarnessOptions {
   readonly limiter?: RateLimiter;
   readonly retryBudget?: RetryBudget;
   readonly prices?: PriceBook;
+  /** @default one that never counts in time, so that estimates go by bytes */
+  readonly estimator?: UsageEstimator;
   /** Where in its range a backoff falls, in [0, 1). @default 0.5 */
   readonly jitter?: number;
 }
@@ -84,6 +87,8 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     clock: systemClock,
     ledger,
     prices: options.prices ?? priceBook,
+    // Fake time does not reach another thread.
+    estimator: options.estimator ?? { warmUp: () => {}, estimate: async () => undefined },
     providers,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: options.retryBudget ?? createRetryBudget(),

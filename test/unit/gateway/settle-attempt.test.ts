@@ -6,6 +6,7 @@ import { parseUsage, type UsageReport } from "../../../src/core/usage.ts";
 import { toAttemptReport } from "../../../src/gateway/attempt-report.ts";
 import { type AttemptResult, settleAttempt } from "../../../src/gateway/settle-attempt.ts";
 import { priceAttempt } from "../../../src/pricing/price-attempt.ts";
+import type { CountedTokens } from "../../../src/pricing/usage-estimator.ts";
 import { usageOf } from "../../support/fake-provider.ts";
 import { OPENAI, priceBook } from "../../support/gateway-harness.ts";
 import { sampleIntent } from "../../support/ledger-samples.ts";
@@ -27,8 +28,8 @@ const failed = (
   reason: ProviderError["reason"] = "PROVIDER_ERROR",
 ): AttemptResult => ({ kind: "failed", error: new ProviderError(reason, "scripted", options) });
 
-const settle = (intent: AttemptIntent, result: AttemptResult) =>
-  settleAttempt({ intent, result, latencyMs: 812.4, timeToFirstTokenMs: undefined });
+const settle = (intent: AttemptIntent, result: AttemptResult, tokens?: CountedTokens) =>
+  settleAttempt({ intent, result, tokens, latencyMs: 812.4, timeToFirstTokenMs: undefined });
 
 const INVALID = parseUsage({ tokensIn: -1, tokensOut: 2 });
 const INPUT_ONLY: UsageReport = {
@@ -76,26 +77,38 @@ describe("an answer", () => {
     });
   });
 
-  it("without a usage is estimated from the input and the bytes received", () => {
+  it("without a usage is estimated by what was counted", () => {
+    const tokens = { tokensIn: 87, tokensOut: 61 };
+    expect(settle(priced, answered({ kind: "absent" }), tokens)).toMatchObject({
+      usageSource: "estimated",
+      billingState: "settled",
+      usage: { ...tokens, cacheReadTokensIn: undefined },
+      flags: [],
+    });
+  });
+
+  it("without a usage and without a count is estimated from the bytes, and says so", () => {
     const outcome = settle(priced, answered({ kind: "absent" }));
     expect(outcome).toMatchObject({
       usageSource: "estimated",
       billingState: "settled",
       usage: { tokensIn: 100, tokensOut: 100, cacheReadTokensIn: undefined },
-      flags: [],
+      flags: ["ESTIMATED_BY_BYTES"],
     });
     expect(outcome.costPicoUsd).toBeGreaterThan(0n);
   });
 
   it("of a stream is estimated with at least one token a delta", () => {
     expect(settle(priced, answered({ kind: "absent" }, 4, 9)).usage?.tokensOut).toBe(9);
+    const tokens = { tokensIn: 87, tokensOut: 1 };
+    expect(settle(priced, answered({ kind: "absent" }, 4, 9), tokens).usage?.tokensOut).toBe(9);
   });
 
   it("with an impossible usage is estimated and flagged, never believed", () => {
     expect(settle(priced, answered(INVALID))).toMatchObject({
       usageSource: "estimated",
       billingState: "settled",
-      flags: ["NEGATIVE"],
+      flags: ["NEGATIVE", "ESTIMATED_BY_BYTES"],
       usage: { tokensIn: 100 },
     });
   });
@@ -188,7 +201,7 @@ describe("a failure", () => {
     expect(outcome).toMatchObject({
       billingState: "settled",
       usageSource: "estimated",
-      flags: ["INPUT_REPORTED"],
+      flags: ["INPUT_REPORTED", "ESTIMATED_BY_BYTES"],
       usage: {
         ...{ tokensIn: 154, uncachedTokensIn: 24, cacheReadTokensIn: 120, cacheWriteTokensIn: 10 },
         ...{ tokensOut: 11, textTokensOut: 11, reasoningTokensOut: undefined },
@@ -213,7 +226,10 @@ describe("a failure", () => {
 
   it("with an impossible usage keeps the flag", () => {
     expect(settle(priced, failed({ billing: "not_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
-    expect(settle(priced, failed({ billing: "maybe_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
+    expect(settle(priced, failed({ billing: "maybe_billed", usage: INVALID })).flags).toEqual([
+      "NEGATIVE",
+      "ESTIMATED_BY_BYTES",
+    ]);
   });
 
   it.each(["CANCELLED", "DEADLINE_EXCEEDED"] as const)("of kind %s counts as cancelled", (reason) => {

@@ -1,0 +1,101 @@
+import { Worker } from "node:worker_threads";
+import type { TokenizerQuestion, TokenizerReply } from "./tokenizer-worker.ts";
+
+/** A real tokenizer (o200k_base) in a thread of its own, so that no count holds up the event loop. */
+export interface Tokenizer {
+  /** Starts the thread if there is none; returns at once. Loading takes some 150 ms of another core and 100 MB. */
+  warmUp(): void;
+  /**
+   * Tokens of each text. Undefined when that takes longer than `maxWaitMs`, loading included, when too many wait
+   * already, or when the thread fails: then it must be done without. Never rejects.
+   */
+  count(texts: readonly string[], maxWaitMs: number): Promise<readonly number[] | undefined>;
+  /** Ends the thread; what waits is given up. */
+  close(): Promise<void>;
+}
+
+/** Counts that may wait. At half a millisecond each, those behind would be too late anyway. */
+const MAX_WAITING = 500;
+
+interface Job {
+  readonly texts: readonly string[];
+  /** Only the first call counts. */
+  readonly resolve: (tokens: readonly number[] | undefined) => void;
+  over: boolean;
+}
+
+/** Nothing is loaded before the first `warmUp` or `count`; a thread that died is started again by the next. */
+export function createTokenizer(): Tokenizer {
+  let worker: Worker | undefined;
+  let ready = false;
+  let closed = false;
+  let counting: Job | undefined;
+  let waiting: Job[] = [];
+
+  function start(): Worker {
+    const started = new Worker(new URL("./tokenizer-worker.ts", import.meta.url), {
+      execArgv: [],
+      name: "tokenizer",
+    });
+    // It keeps no process alive.
+    started.unref();
+    started.on("message", (reply: TokenizerReply) => {
+      if (reply.kind === "ready") ready = true;
+      else {
+        counting?.resolve(reply.tokens);
+        counting = undefined;
+      }
+      next();
+    });
+    const onEnd = () => {
+      if (worker !== started) return;
+      worker = undefined;
+      ready = false;
+      for (const job of counting ? [counting, ...waiting] : waiting) job.resolve(undefined);
+      counting = undefined;
+      waiting = [];
+    };
+    started.on("error", onEnd);
+    started.on("exit", onEnd);
+    return started;
+  }
+
+  /** One at a time, so that what nobody waits for any more is never counted. */
+  function next(): void {
+    if (!ready || counting) return;
+    do counting = waiting.shift();
+    while (counting?.over);
+    if (counting) worker?.postMessage({ texts: counting.texts } satisfies TokenizerQuestion);
+  }
+
+  function warmUp(): void {
+    if (!closed) worker ??= start();
+  }
+
+  return {
+    warmUp,
+    count(texts, maxWaitMs) {
+      if (closed || waiting.length >= MAX_WAITING) return Promise.resolve(undefined);
+      warmUp();
+      return new Promise((done) => {
+        const timer = setTimeout(() => job.resolve(undefined), maxWaitMs);
+        const job: Job = {
+          texts,
+          over: false,
+          resolve(tokens) {
+            if (job.over) return;
+            job.over = true;
+            clearTimeout(timer);
+            done(tokens);
+          },
+        };
+        waiting.push(job);
+        next();
+      });
+    },
+    async close() {
+      closed = true;
+      await worker?.terminate();
+    },
+  };
+}
