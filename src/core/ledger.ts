@@ -38,6 +38,15 @@ export type UsageSource = "reported" | "estimated" | "none";
  */
 export type BillingState = "settled" | "unpriced" | "not_billed" | "unknown";
 
+/**
+ * How it came to the tokens, where that is worth a word; nothing is wrong with them. Among the flags of an outcome.
+ * - `ESTIMATED_BY_BYTES`: the tokenizer was too slow; UTF-8 bytes / 4.
+ * - `INPUT_REPORTED`: estimated, but its input is what the provider stated before the end.
+ * - `NOT_BILLED_BY_POLICY`: interrupted at a provider that is configured to bill nothing then.
+ */
+export const COUNT_FLAGS = ["ESTIMATED_BY_BYTES", "INPUT_REPORTED", "NOT_BILLED_BY_POLICY"] as const;
+export type CountFlag = (typeof COUNT_FLAGS)[number];
+
 export interface AttemptOutcome {
   readonly intent: AttemptIntent;
   readonly outcome: AttemptOutcomeKind;
@@ -49,7 +58,7 @@ export interface AttemptOutcome {
   readonly costPicoUsd: PicoUsd | undefined;
   /** The unit prices that were applied (of the tier that applied). */
   readonly unitPrices: UnitPrices | undefined;
-  /** Anomalies of the provider's usage, e.g. `NEGATIVE`. */
+  /** Anomalies of the provider's usage, e.g. `NEGATIVE`, and `CountFlag`s. */
   readonly flags: readonly string[];
   readonly latencyMs: number;
   readonly timeToFirstTokenMs: number | undefined;

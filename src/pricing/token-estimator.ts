@@ -33,7 +33,7 @@ export function estimateTokensIn(input: CompletionInput): number {
     bytes += byteLength(tool.name) + byteLength(tool.description) + byteLength(tool.parametersJsonSchema);
   }
   if (input.responseFormat?.kind === "json_schema") bytes += byteLength(input.responseFormat.schemaJson);
-  return Math.ceil(bytes / BYTES_PER_TOKEN) + tokens;
+  return tokensOfBytes(bytes) + tokens;
 }
 
 /** Tokens of an image that nobody looked into. */
@@ -49,7 +49,12 @@ export function estimateTokensOut(received: {
   readonly outputBytes: number;
   readonly deltas: number;
 }): number {
-  return Math.max(Math.ceil(received.outputBytes / BYTES_PER_TOKEN), received.deltas);
+  return Math.max(tokensOfBytes(received.outputBytes), received.deltas);
+}
+
+/** UTF-8 bytes / 4, rounded up. */
+export function tokensOfBytes(bytes: number): number {
+  return Math.ceil(bytes / BYTES_PER_TOKEN);
 }
 
 function partBytes(part: Exclude<MessagePart, { readonly kind: "image" }>): number {

@@ -1,5 +1,5 @@
 import type { CompletionInput, MessagePart } from "../core/completion.ts";
-import { imageTokens } from "./token-estimator.ts";
+import { imageTokens, tokensOfBytes } from "./token-estimator.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Tokens of one attempt as a real tokenizer counts them. */
@@ -111,7 +111,8 @@ function takePrefix(texts: readonly string[]): readonly string[] {
 
 /** In proportion to the bytes; exact when everything was counted. */
 function inTotal(tokens: number, bytes: { readonly kept: number; readonly total: number }): number {
-  if (bytes.kept === 0 || bytes.total <= bytes.kept) return tokens;
+  if (bytes.total <= bytes.kept) return tokens;
+  if (bytes.kept === 0) return tokensOfBytes(bytes.total);
   return Math.ceil((tokens * bytes.total) / bytes.kept);
 }
 

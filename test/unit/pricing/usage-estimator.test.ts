@@ -68,6 +68,7 @@ describe("the output", () => {
   it("counts in proportion what came and was not kept", async () => {
     expect(await tokensOut({ text: "Hello, world!", outputBytes: 26 })).toBe(8);
     expect(await tokensOut({ text: "Grüße", outputBytes: 7 })).toBe(countTokens("Grüße"));
+    expect(await tokensOut({ text: "", outputBytes: 26 })).toBe(7);
   });
 });
 
