@@ -2,7 +2,13 @@ import type { AttemptIntent, AttemptOutcome, BillingState, UsageSource } from ".
 import type { PicoUsd } from "../core/money.ts";
 import type { UnitPrices } from "../core/price.ts";
 import type { ProviderError, ReceivedOutput } from "../core/provider-error.ts";
-import { estimatedOutput, estimatedUsage, type Usage, type UsageReport } from "../core/usage.ts";
+import {
+  estimatedOutput,
+  estimatedUsage,
+  raisedOutput,
+  type Usage,
+  type UsageReport,
+} from "../core/usage.ts";
 import { priceAttempt } from "../pricing/price-attempt.ts";
 import { estimateTokensOut } from "../pricing/token-estimator.ts";
 import type { CountedTokens } from "../pricing/usage-estimator.ts";
@@ -30,7 +36,9 @@ interface Counted {
 /** The provider's final usage is missing, and work may have been done: somebody has to count. */
 export function needsEstimate(result: AttemptResult): boolean {
   const { kind } = usageOf(result);
-  return kind !== "reported" && (kind === "input_only" || !wasRefused(result));
+  if (kind === "reported") return false;
+  // Whoever states an input has worked on it.
+  return kind === "input_only" || kind === "so_far" || !wasRefused(result);
 }
 
 /**
@@ -115,10 +123,13 @@ function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedToke
   const byBytes = tokens ? [] : ["ESTIMATED_BY_BYTES"];
   // Providers send at least one token a delta.
   const tokensOut = Math.max(tokens?.tokensOut ?? estimateTokensOut(received), received.deltas);
-  if (usage.kind === "input_only") {
-    // Whoever states the input has read it, so the attempt is no unknown even if no output came.
+  if (usage.kind === "input_only" || usage.kind === "so_far") {
+    // The input is known to have been read, so the attempt is no unknown even if no output came.
     return {
-      usage: estimatedOutput(usage.input, tokensOut),
+      usage:
+        usage.kind === "so_far"
+          ? raisedOutput(usage.usage, tokensOut)
+          : estimatedOutput(usage.input, tokensOut),
       usageSource: "estimated",
       outcomeUnknown: false,
       flags: ["INPUT_REPORTED", ...byBytes],

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AttemptIntent } from "../../../src/core/ledger.ts";
 import { ProviderError, type ProviderErrorOptions } from "../../../src/core/provider-error.ts";
-import { parseUsage, type UsageReport } from "../../../src/core/usage.ts";
+import { estimatedUsage, parseUsage, type UsageReport } from "../../../src/core/usage.ts";
 import { toAttemptReport } from "../../../src/gateway/attempt-report.ts";
 import { type AttemptResult, settleAttempt } from "../../../src/gateway/settle-attempt.ts";
 import { priceAttempt } from "../../../src/pricing/price-attempt.ts";
@@ -224,6 +224,24 @@ describe("a failure", () => {
     });
   });
 
+  it("after a usage in mid-stream is settled by it, with the output raised to what was counted", () => {
+    const report = parseUsage({ tokensIn: 20, tokensOut: 8, cacheReadTokensIn: 5, reasoningTokensOut: 6 });
+    if (report.kind !== "reported") throw new Error("unreachable");
+    const received = { outputBytes: 40, deltas: 3 };
+    const usage: UsageReport = { kind: "so_far", usage: report.usage };
+    const cut = failed({ billing: "maybe_billed", usage, received }, "CANCELLED");
+    const settledWith = (tokensOut: number) => settle(priced, cut, { tokensIn: 99, tokensOut });
+    expect(settledWith(11)).toMatchObject({
+      ...{ billingState: "settled", usageSource: "estimated", flags: ["INPUT_REPORTED"] },
+      usage: {
+        ...{ tokensIn: 20, uncachedTokensIn: 15, cacheReadTokensIn: 5 },
+        ...{ tokensOut: 11, textTokensOut: 5, reasoningTokensOut: 6 },
+      },
+    });
+    // What the provider stated is a floor: hidden reasoning is in it, and no text shows that.
+    expect(settledWith(4).usage).toEqual(report.usage);
+  });
+
   it("with an impossible usage keeps the flag", () => {
     expect(settle(priced, failed({ billing: "not_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
     expect(settle(priced, failed({ billing: "maybe_billed", usage: INVALID })).flags).toEqual([
@@ -249,6 +267,9 @@ describe("the laws of an outcome", () => {
     fc.constant<UsageReport>({ kind: "absent" }),
     fc.constant(INVALID),
     fc.constant(INPUT_ONLY),
+    fc.tuple(tokens, tokens).map(([tokensIn, tokensOut]): UsageReport => {
+      return { kind: "so_far", usage: estimatedUsage(tokensIn, tokensOut) };
+    }),
   );
   const received = fc.record({ outputBytes: tokens, deltas: fc.integer({ min: 0, max: 1_000 }) });
   const result: fc.Arbitrary<AttemptResult> = fc.oneof(
