@@ -104,6 +104,11 @@ export interface Ledger {
   checkpoint(attemptId: string, received: ReceivedOutput): void;
   /** Exactly once per opened attempt; a second time for the same attempt id changes nothing. */
   settle(outcome: AttemptOutcome): Promise<void>;
+  /**
+   * The final outcome of an attempt that was settled already; writes reversal and adjustment entries; nothing when
+   * equal.
+   */
+  correct(outcome: AttemptOutcome): Promise<void>;
   /** Writes the request's row. */
   finish(entry: RequestLogEntry): Promise<void>;
   /** True while `open` would be accepted. */

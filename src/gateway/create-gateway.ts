@@ -80,7 +80,7 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
   let started = false;
   return {
     delivered: () => started,
-    invoke: async (provider, call, { onFirstToken, onDeltas }) => {
+    invoke: async (provider, call, { onFirstToken, onDeltas, isDetached }) => {
       const start = () => {
         if (started) return;
         started = true;
@@ -88,11 +88,11 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
         sink.started(provider.name, call.model);
       };
       const answer = await provider.stream(call, (deltas) => {
-        start();
+        if (!isDetached()) start();
         onDeltas(deltas);
-        return sink.deltas(deltas);
+        return isDetached() ? undefined : sink.deltas(deltas);
       });
-      start();
+      if (!isDetached()) start();
       return { answer, received: answer };
     },
   };

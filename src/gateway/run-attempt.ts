@@ -5,15 +5,17 @@ import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { PriceBook } from "../core/price.ts";
-import type { CallTimeouts, Provider, ProviderCall } from "../core/provider.ts";
+import type { CallTimeouts, CancelledStreams, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { UsageReport } from "../core/usage.ts";
 import type { UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
-import { countAttempt } from "./count-attempt.ts";
+import { countAttempt, MAX_COUNT_MS, maxCountMs } from "./count-attempt.ts";
+import type { Drains } from "./drains.ts";
 import { ReceivedText } from "./received-text.ts";
 import { type AttemptResult, settleAttempt } from "./settle-attempt.ts";
 import { createStreamCheckpoints } from "./stream-checkpoints.ts";
+import { createDrainedUpstream, createUpstream, type Upstream } from "./upstream.ts";
 
 /** What a provider's answer and a stream's end have in common. */
 export interface Answered {
@@ -33,6 +35,8 @@ export type Invoke<A extends Answered> = (
     readonly onDeltas: (deltas: readonly StreamDelta[]) => void;
     /** Told of each text of a whole answer. */
     readonly onText: (text: string) => void;
+    /** The request is over, and the call goes on for its usage only: nothing is to be delivered. */
+    readonly isDetached: () => boolean;
   },
 ) => Promise<{ readonly answer: A; readonly received: ReceivedOutput }>;
 
@@ -54,6 +58,8 @@ export interface AttemptOptions<A extends Answered> {
   readonly signal: AbortSignal;
   readonly streamed: boolean;
   readonly estimatedTokensIn: number;
+  /** What the provider bills for a call that is given up. */
+  readonly cancelledStreams: CancelledStreams;
   readonly invoke: Invoke<A>;
 }
 
@@ -62,7 +68,13 @@ export interface AttemptDependencies {
   readonly prices: PriceBook;
   readonly clock: Clock;
   readonly estimator: UsageEstimator;
+  readonly drains: Drains;
 }
+
+/** How the provider's part ended. */
+type CallEnd<A extends Answered> =
+  | { readonly kind: "answered"; readonly answer: A; readonly result: AttemptResult }
+  | { readonly kind: "failed"; readonly error: ProviderError; readonly result: AttemptResult };
 
 /**
  * One call to one provider: intent on the ledger, call, outcome on the ledger.
@@ -73,12 +85,12 @@ export async function runAttempt<A extends Answered>(
   dependencies: AttemptDependencies,
   options: AttemptOptions<A>,
 ): Promise<AttemptEnd<A>> {
-  const { ledger, prices, clock, estimator } = dependencies;
-  const { call, candidate, provider, ordinal, streamed } = options;
+  const { ledger, prices, clock, estimator, drains } = dependencies;
+  const { call, candidate, ordinal, streamed, signal, cancelledStreams } = options;
   const intent = createIntent(options, prices, clock.now());
   const opened = ledger.open(intent);
-  await beforeAbort(opened, options.signal);
-  if (options.signal.aborted) return settleUncalled(ledger, { intent, opened, signal: options.signal });
+  await beforeAbort(opened, signal);
+  if (signal.aborted) return settleUncalled(ledger, { intent, opened, signal });
   if (streamed) estimator.warmUp();
   const telemetry = call.telemetry.attemptStarted({
     attemptId: intent.attemptId,
@@ -97,20 +109,13 @@ export async function runAttempt<A extends Answered>(
   const checkpoint = createStreamCheckpoints(clock, output, (received) =>
     ledger.checkpoint(intent.attemptId, received),
   );
-  const onDeltas = (deltas: readonly StreamDelta[]) => {
-    output.addDeltas(deltas);
-    checkpoint();
-  };
-  const onText = (text: string) => output.add(text);
-  const settle = async (result: AttemptResult) => {
+  const toOutcome = async (result: AttemptResult, maxMs: number) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
-    const tokens = await countAttempt(estimator, {
-      input: call.input,
-      output,
-      result,
-      signal: options.signal,
-    });
-    const outcome = settleAttempt({ intent, result, tokens, latencyMs, timeToFirstTokenMs });
+    const tokens = await countAttempt(estimator, { input: call.input, output, result, maxMs });
+    return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs });
+  };
+  const settle = async (result: AttemptResult) => {
+    const outcome = await toOutcome(result, maxCountMs(signal));
     const durable = ledger.settle(outcome);
     // It is awaited before the answer; until then a rejection must not count as unhandled.
     durable.catch(() => {});
@@ -118,22 +123,93 @@ export async function runAttempt<A extends Answered>(
     return { outcome, durable };
   };
 
-  const providerCall: ProviderCall = {
-    model: candidate.model,
-    input: call.input,
-    timeouts: options.timeouts,
-    signal: options.signal,
+  const upstream =
+    cancelledStreams === "drain" ? createDrainedUpstream(signal, drains) : createUpstream(signal);
+  const calling = callProvider(options, {
+    upstream,
     traceHeaders: telemetry.traceHeaders,
+    onFirstToken,
+    checkpoint,
+    output,
+  });
+  const over = upstream.whenDetached
+    ? await Promise.race([calling, upstream.whenDetached.then(toDetached(output))])
+    : await calling;
+  const { result, ...end } = over;
+  const settled = await settle(result);
+  if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome });
+  else upstream.end();
+  return { ...end, ...settled };
+}
+
+/** The caller has gone, the call goes on: what it came to so far. */
+const toDetached =
+  (output: ReceivedText) =>
+  ({ reason, message }: ProviderError): CallEnd<never> => {
+    const error = new ProviderError(reason, message, { billing: "maybe_billed", received: output.received });
+    return { kind: "failed", error, result: { kind: "failed", error } };
   };
-  let invoked: Awaited<ReturnType<Invoke<A>>>;
+
+async function callProvider<A extends Answered>(
+  options: AttemptOptions<A>,
+  attempt: {
+    readonly upstream: Upstream;
+    readonly traceHeaders: Readonly<Record<string, string>>;
+    readonly onFirstToken: () => void;
+    readonly checkpoint: () => void;
+    readonly output: ReceivedText;
+  },
+): Promise<CallEnd<A>> {
+  const { upstream, traceHeaders, onFirstToken, checkpoint, output } = attempt;
+  const providerCall: ProviderCall = {
+    model: options.candidate.model,
+    input: options.call.input,
+    timeouts: options.timeouts,
+    signal: upstream.signal,
+    onSent: upstream.onSent,
+    traceHeaders,
+  };
   try {
-    invoked = await options.invoke(provider, providerCall, { onFirstToken, onDeltas, onText });
+    const { answer, received } = await options.invoke(options.provider, providerCall, {
+      onFirstToken,
+      onDeltas(deltas) {
+        output.addDeltas(deltas);
+        if (upstream.detached) upstream.received(output.received.outputBytes);
+        else checkpoint();
+      },
+      onText: (text) => output.add(text),
+      isDetached: () => upstream.detached,
+    });
+    return { kind: "answered", answer, result: { kind: "answered", ...answer, received } };
   } catch (thrown) {
     const error = toProviderError(thrown, output.received);
-    return { kind: "failed", error, ...(await settle({ kind: "failed", error })) };
+    return { kind: "failed", error, result: { kind: "failed", error } };
   }
-  const { answer, received } = invoked;
-  return { kind: "answered", answer, ...(await settle({ kind: "answered", ...answer, received })) };
+}
+
+/** Waits for the end of a detached call; what it came to replaces the estimate that was settled at once. */
+async function drain<A extends Answered>(
+  { ledger, drains }: AttemptDependencies,
+  detached: {
+    readonly calling: Promise<CallEnd<A>>;
+    readonly upstream: Upstream;
+    readonly settled: { readonly outcome: AttemptOutcome; readonly durable: Promise<void> };
+    readonly toOutcome: (result: AttemptResult, maxMs: number) => Promise<AttemptOutcome>;
+  },
+): Promise<void> {
+  const { calling, upstream, settled, toOutcome } = detached;
+  try {
+    const { result } = await calling;
+    const final = await toOutcome(result, MAX_COUNT_MS);
+    await settled.durable;
+    // For the caller it stays what it was: given up, and when.
+    const { outcome, errorReason, latencyMs, timeToFirstTokenMs } = settled.outcome;
+    await ledger.correct({ ...final, outcome, errorReason, latencyMs, timeToFirstTokenMs });
+  } catch (error) {
+    drains.failed(error);
+  } finally {
+    upstream.end();
+  }
 }
 
 /** The request ended before its intent was on the ledger: nothing is sent, and that is what gets settled. */

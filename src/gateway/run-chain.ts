@@ -1,7 +1,7 @@
 import { GatewayError } from "../core/errors.ts";
 import type { CompletionCall } from "../core/gateway.ts";
 import type { Candidate } from "../core/model-name.ts";
-import type { Provider } from "../core/provider.ts";
+import type { CancelledStreams, Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
 import { type BackoffOptions, backoffDelayMs } from "../resilience/backoff.ts";
 import type { BreakerPermit } from "../resilience/circuit-breaker.ts";
@@ -9,6 +9,7 @@ import type { RetryBudget } from "../resilience/retry-budget.ts";
 import { sleep } from "../resilience/sleep.ts";
 import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
 import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
+import { MAX_DRAIN_MS } from "./drains.ts";
 import type { RequestScope } from "./request-scope.ts";
 import {
   type Answered,
@@ -18,8 +19,14 @@ import {
   runAttempt,
 } from "./run-attempt.ts";
 
+export interface ConfiguredProvider {
+  readonly provider: Provider;
+  readonly timeouts: TimeoutPolicy;
+  readonly cancelledStreams: CancelledStreams;
+}
+
 export interface ChainDependencies extends AttemptDependencies {
-  readonly providers: ReadonlyMap<string, { readonly provider: Provider; readonly timeouts: TimeoutPolicy }>;
+  readonly providers: ReadonlyMap<string, ConfiguredProvider>;
   readonly health: CandidateHealthRegistry;
   readonly retryBudget: RetryBudget;
   readonly backoff: BackoffOptions;
@@ -167,7 +174,9 @@ async function attemptWithPermit<A extends Answered>(
         fallbackLeft: turn.fallbackLeft,
         streamed,
         policy: configured.timeouts,
+        behindDeadlineMs: configured.cancelledStreams === "drain" ? MAX_DRAIN_MS : undefined,
       }),
+      cancelledStreams: configured.cancelledStreams,
       signal: scope.signal,
       streamed,
       estimatedTokensIn: options.estimatedTokensIn,

@@ -1,6 +1,8 @@
+import type { ErrorReason } from "../core/error-table.ts";
 import type { AttemptIntent, AttemptOutcome, BillingState, UsageSource } from "../core/ledger.ts";
 import type { PicoUsd } from "../core/money.ts";
 import type { UnitPrices } from "../core/price.ts";
+import type { CancelledStreams } from "../core/provider.ts";
 import type { ProviderError, ReceivedOutput } from "../core/provider-error.ts";
 import {
   estimatedOutput,
@@ -50,11 +52,16 @@ export function settleAttempt(options: {
   readonly result: AttemptResult;
   /** What was counted, if it is needed and could be. */
   readonly tokens?: CountedTokens | undefined;
+  /** What the provider bills for an interrupted stream. @default estimate */
+  readonly cancelledStreams?: CancelledStreams | undefined;
   readonly latencyMs: number;
   readonly timeToFirstTokenMs: number | undefined;
 }): AttemptOutcome {
   const { intent, result, latencyMs, timeToFirstTokenMs } = options;
-  const counted = count(intent, result, options.tokens);
+  const counted =
+    options.cancelledStreams === "not_billed" && intent.streamed && wasInterrupted(result)
+      ? NOT_BILLED_BY_POLICY
+      : count(intent, result, options.tokens);
   const { flags, ...priced } = priceCounted(intent, counted);
   const failure = result.kind === "failed" ? result.error : undefined;
   return {
@@ -108,6 +115,27 @@ function usageOf(result: AttemptResult): UsageReport {
 
 function wasRefused(result: AttemptResult): boolean {
   return result.kind === "failed" && result.error.billing === "not_billed";
+}
+
+/** The ends of a stream that a provider which bills no interrupted ones does not bill. */
+const INTERRUPTIONS: ReadonlySet<ErrorReason> = new Set([
+  "CANCELLED",
+  "DEADLINE_EXCEEDED",
+  "PROVIDER_TIMEOUT",
+  "PROVIDER_STREAM_CUT",
+]);
+
+const NOT_BILLED_BY_POLICY: Counted = {
+  usage: undefined,
+  usageSource: "none",
+  outcomeUnknown: false,
+  flags: ["NOT_BILLED_BY_POLICY"],
+};
+
+/** Ended before its end. A final usage says that it was not: the provider had finished. */
+function wasInterrupted(result: AttemptResult): boolean {
+  if (result.kind === "answered" || wasRefused(result)) return false;
+  return INTERRUPTIONS.has(result.error.reason) && result.error.usage.kind !== "reported";
 }
 
 function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedTokens | undefined): Counted {

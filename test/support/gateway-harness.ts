@@ -11,9 +11,11 @@ import {
 import type { Principal, RateLimiter } from "../../src/core/keys.ts";
 import type { Candidate } from "../../src/core/model-name.ts";
 import type { PriceBook } from "../../src/core/price.ts";
+import type { CancelledStreams } from "../../src/core/provider.ts";
 import type { TimeoutPolicy } from "../../src/gateway/attempt-timeouts.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "../../src/gateway/create-gateway.ts";
+import { createDrains, type Drains } from "../../src/gateway/drains.ts";
 import { loadPriceBook } from "../../src/pricing/price-book.ts";
 import type { UsageEstimator } from "../../src/pricing/usage-estimator.ts";
 import { createRetryBudget, type RetryBudget } from "../../src/resilience/retry-budget.ts";
@@ -46,6 +48,8 @@ export interface HarnessOptions {
   readonly prices?: PriceBook;
   /** @default one that never counts in time, so that estimates go by bytes */
   readonly estimator?: UsageEstimator;
+  /** Of every provider. @default estimate */
+  readonly cancelledStreams?: CancelledStreams;
   /** Where in its range a backoff falls, in [0, 1). @default 0.5 */
   readonly jitter?: number;
 }
@@ -65,6 +69,7 @@ export interface Harness {
   readonly huggingface: FakeProvider;
   readonly ledger: RecordingLedger;
   readonly telemetry: RecordingTelemetry;
+  readonly drains: Drains;
   /** What ledger and providers saw, in order. */
   readonly timeline: string[];
   call(changes?: CallChanges): CompletionCall;
@@ -81,8 +86,16 @@ export function createHarness(options: HarnessOptions = {}): Harness {
   const telemetry = new RecordingTelemetry();
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
   const providers = new Map(
-    [openai, deepseek, huggingface].map((provider) => [provider.name, { provider, timeouts }]),
+    [openai, deepseek, huggingface].map((provider) => [
+      provider.name,
+      { provider, timeouts, cancelledStreams: options.cancelledStreams ?? "estimate" },
+    ]),
   );
+  const drains = createDrains({
+    onError: (error) => {
+      throw error;
+    },
+  });
   const gateway = createGateway({
     clock: systemClock,
     ledger,
@@ -90,6 +103,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     // Fake time does not reach another thread.
     estimator: options.estimator ?? { warmUp: () => {}, estimate: async () => undefined },
     providers,
+    drains,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: options.retryBudget ?? createRetryBudget(),
     backoff: { baseMs: 500, maxMs: 10_000, random: () => options.jitter ?? 0.5 },
@@ -120,6 +134,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     huggingface,
     ledger,
     telemetry,
+    drains,
     timeline,
     call,
     complete: (changes) => gateway.complete(call(changes)),
