@@ -37,7 +37,8 @@ export interface BenchCompletion {
   readonly script?: Script;
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
-  readonly onDeltas?: (deltas: readonly StreamDelta[]) => void;
+  /** A promise means that the caller does not read on before it resolves. */
+  readonly onDeltas?: (deltas: readonly StreamDelta[]) => Promise<void> | undefined;
 }
 
 /** How it ended for its caller. */
@@ -67,6 +68,9 @@ export interface SettlementBench {
   close(): Promise<void>;
 }
 
+/** Long enough for a thread to load on a busy machine. */
+export const PATIENT_MS = 20_000;
+
 const MODELS: Readonly<Record<PersonalityName, string>> = {
   openai: "gpt-5-mini",
   deepseek: "deepseek-flash",
@@ -77,6 +81,8 @@ export async function startSettlementBench(options: {
   readonly cancelledStreams: CancelledStreams;
   readonly idleMs?: number;
   readonly maxSockets?: number;
+  /** Load the tokenizer first and wait for its counts, however busy the machine is. @default false */
+  readonly patient?: boolean;
 }): Promise<SettlementBench> {
   const simulator = await startSimulator();
   const directory = mkdtempSync(join(tmpdir(), "llm-gateway-settlement-"));
@@ -121,11 +127,16 @@ export async function startSettlementBench(options: {
     }),
   );
   const tokenizer = createTokenizer();
+  const estimator = createUsageEstimator({
+    warmUp: () => tokenizer.warmUp(),
+    count: (texts, maxWaitMs) => tokenizer.count(texts, options.patient ? PATIENT_MS : maxWaitMs),
+  });
+  if (options.patient) await tokenizer.count([""], PATIENT_MS);
   const telemetry = new RecordingTelemetry();
   const drains = createDrains({ onError: (error) => drainErrors.push(error) });
   const gateway = createGateway({
     ...{ clock: systemClock, ledger: timed, prices: priceBook, providers, drains },
-    estimator: createUsageEstimator(tokenizer),
+    estimator,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: createRetryBudget(),
     backoff: { baseMs: 1, maxMs: 1, random: () => 0 },
@@ -152,8 +163,8 @@ export async function startSettlementBench(options: {
         ...{ deadlineAtMs, telemetry, signal: completion.signal ?? new AbortController().signal },
       };
       const deltas = (batch: readonly StreamDelta[]) => {
-        completion.onDeltas?.(batch);
-        return sink.deltas(batch);
+        sink.deltas(batch);
+        return completion.onDeltas?.(batch);
       };
       const work = kind === "unary" ? gateway.complete(call) : gateway.stream(call, { started() {}, deltas });
       const reason = await work.then(

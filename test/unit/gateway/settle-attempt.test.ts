@@ -31,6 +31,13 @@ const failed = (
 const settle = (intent: AttemptIntent, result: AttemptResult, tokens?: CountedTokens) =>
   settleAttempt({ intent, result, tokens, latencyMs: 812.4, timeToFirstTokenMs: undefined });
 
+/** At a provider that bills no interrupted streams. */
+const notBilled = (result: AttemptResult, intent: AttemptIntent = { ...priced, streamed: true }) =>
+  settleAttempt({
+    ...{ intent, result, latencyMs: 812.4, timeToFirstTokenMs: undefined },
+    cancelledStreams: "not_billed",
+  });
+
 const INVALID = parseUsage({ tokensIn: -1, tokensOut: 2 });
 const INPUT_ONLY: UsageReport = {
   kind: "input_only",
@@ -252,6 +259,29 @@ describe("a failure", () => {
 
   it.each(["CANCELLED", "DEADLINE_EXCEEDED"] as const)("of kind %s counts as cancelled", (reason) => {
     expect(settle(priced, failed({ billing: "maybe_billed" }, reason)).outcome).toBe("cancelled");
+  });
+
+  it.each(["CANCELLED", "DEADLINE_EXCEEDED", "PROVIDER_TIMEOUT", "PROVIDER_STREAM_CUT"] as const)(
+    "of kind %s costs nothing where interrupted streams are not billed, and says why",
+    (reason) => {
+      const received = { outputBytes: 41, deltas: 3 };
+      for (const usage of [undefined, INPUT_ONLY]) {
+        expect(notBilled(failed({ billing: "maybe_billed", received, usage }, reason))).toMatchObject({
+          ...{ billingState: "not_billed", costPicoUsd: 0n, usage: undefined, usageSource: "none" },
+          flags: ["NOT_BILLED_BY_POLICY"],
+        });
+      }
+    },
+  );
+
+  it("is billed there, too, when the provider had finished, answered nonsense or was not streaming", () => {
+    const final = failed({ billing: "maybe_billed", usage: usageOf(7, 3) }, "CANCELLED");
+    const nonsense = failed({ billing: "maybe_billed" }, "PROVIDER_BAD_RESPONSE");
+    const left = failed({ billing: "maybe_billed" }, "CANCELLED");
+    expect(notBilled(final)).toMatchObject({ billingState: "settled", usageSource: "reported" });
+    expect(notBilled(nonsense)).toMatchObject({ billingState: "unknown" });
+    expect(notBilled(left, { ...priced, streamed: false })).toMatchObject({ billingState: "unknown" });
+    expect(notBilled(failed({ billing: "not_billed" }, "CANCELLED")).flags).toEqual([]);
   });
 
   it("keeps the provider's request id, for a question to its support", () => {
