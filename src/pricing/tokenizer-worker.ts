@@ -1,16 +1,16 @@
 import { parentPort } from "node:worker_threads";
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 
-/** What the tokenizer's thread is asked. */
-export interface TokenizerQuestion {
-  readonly texts: readonly string[];
-}
+/** What the tokenizer's thread is asked: lists of texts, one for each who asks. */
+export type TokenizerQuestion = readonly (readonly string[])[];
+
+/** Tokens of each text of a list; undefined when they could not be counted. */
+export type TokenCounts = readonly number[] | undefined;
 
 /** What it says: `ready` once, then one answer a question, in order. */
 export type TokenizerReply =
   | { readonly kind: "ready" }
-  /** Tokens of each text; undefined when they could not be counted. */
-  | { readonly kind: "counted"; readonly tokens: readonly number[] | undefined };
+  | { readonly kind: "counted"; readonly counts: readonly TokenCounts[] };
 
 /**
  * Texts are counted in pieces of this many characters. The time of one unbroken run of letters grows with its square:
@@ -40,14 +40,18 @@ function pieceEnd(text: string, start: number): number {
   return space > start + PIECE_CHARACTERS / 2 ? space : end;
 }
 
+function countTexts(texts: readonly string[]): TokenCounts {
+  try {
+    return texts.map(countText);
+  } catch {
+    return undefined;
+  }
+}
+
 function serve(): void {
   const reply = (message: TokenizerReply) => parentPort?.postMessage(message);
-  parentPort?.on("message", ({ texts }: TokenizerQuestion) => {
-    try {
-      reply({ kind: "counted", tokens: texts.map(countText) });
-    } catch {
-      reply({ kind: "counted", tokens: undefined });
-    }
+  parentPort?.on("message", (question: TokenizerQuestion) => {
+    reply({ kind: "counted", counts: question.map(countTexts) });
   });
   // The first count compiles and fills tables.
   countText("The quick brown fox jumps over 13 lazy dogs.");

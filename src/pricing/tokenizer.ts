@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { TokenizerQuestion, TokenizerReply } from "./tokenizer-worker.ts";
+import type { TokenCounts, TokenizerQuestion, TokenizerReply } from "./tokenizer-worker.ts";
 
 /** A real tokenizer (o200k_base) in a thread of its own, so that no count holds up the event loop. */
 export interface Tokenizer {
@@ -9,18 +9,23 @@ export interface Tokenizer {
    * Tokens of each text. Undefined when that takes longer than `maxWaitMs`, loading included, when too many wait
    * already, or when the thread fails: then it must be done without. Never rejects.
    */
-  count(texts: readonly string[], maxWaitMs: number): Promise<readonly number[] | undefined>;
+  count(texts: readonly string[], maxWaitMs: number): Promise<TokenCounts>;
   /** Ends the thread; what waits is given up. */
   close(): Promise<void>;
 }
 
 /** Counts that may wait. At half a millisecond each, those behind would be too late anyway. */
 const MAX_WAITING = 500;
+/**
+ * One message to the thread carries what waits, up to here: when a thousand streams are cut at once the event loop is
+ * the bottleneck. Characters are bounded so that those who wait for the next message get their turn in time.
+ */
+const MAX_CHARACTERS_AT_ONCE = 128 * 1024;
 
 interface Job {
   readonly texts: readonly string[];
   /** Only the first call counts. */
-  readonly resolve: (tokens: readonly number[] | undefined) => void;
+  readonly resolve: (tokens: TokenCounts) => void;
   over: boolean;
 }
 
@@ -29,7 +34,7 @@ export function createTokenizer(): Tokenizer {
   let worker: Worker | undefined;
   let ready = false;
   let closed = false;
-  let counting: Job | undefined;
+  let counting: readonly Job[] = [];
   let waiting: Job[] = [];
 
   function start(): Worker {
@@ -42,8 +47,8 @@ export function createTokenizer(): Tokenizer {
     started.on("message", (reply: TokenizerReply) => {
       if (reply.kind === "ready") ready = true;
       else {
-        counting?.resolve(reply.tokens);
-        counting = undefined;
+        for (const [index, job] of counting.entries()) job.resolve(reply.counts[index]);
+        counting = [];
       }
       next();
     });
@@ -51,8 +56,8 @@ export function createTokenizer(): Tokenizer {
       if (worker !== started) return;
       worker = undefined;
       ready = false;
-      for (const job of counting ? [counting, ...waiting] : waiting) job.resolve(undefined);
-      counting = undefined;
+      for (const job of [...counting, ...waiting]) job.resolve(undefined);
+      counting = [];
       waiting = [];
     };
     started.on("error", onEnd);
@@ -60,12 +65,19 @@ export function createTokenizer(): Tokenizer {
     return started;
   }
 
-  /** One at a time, so that what nobody waits for any more is never counted. */
+  /** One message at a time, so that what nobody waits for any more is never counted. */
   function next(): void {
-    if (!ready || counting) return;
-    do counting = waiting.shift();
-    while (counting?.over);
-    if (counting) worker?.postMessage({ texts: counting.texts } satisfies TokenizerQuestion);
+    if (!ready || counting.length > 0) return;
+    waiting = waiting.filter((job) => !job.over);
+    let characters = 0;
+    const jobs = waiting.findIndex(({ texts }) => {
+      characters += texts.reduce((sum, text) => sum + text.length, 0);
+      return characters > MAX_CHARACTERS_AT_ONCE;
+    });
+    // The first goes whatever its size.
+    counting = waiting.splice(0, jobs < 0 ? waiting.length : Math.max(1, jobs));
+    if (counting.length === 0) return;
+    worker?.postMessage(counting.map(({ texts }) => texts) satisfies TokenizerQuestion);
   }
 
   function warmUp(): void {
