@@ -34,7 +34,7 @@ export type UsageSource = "reported" | "estimated" | "none";
 
 /**
  * - `settled`: priced usage. - `unpriced`: usage without a price; the cost is not known, which is not free.
- * - `not_billed`: refused before work. - `unknown`: no outcome was ever seen.
+ * - `not_billed`: refused before work, or interrupted at a provider that bills nothing then. - `unknown`: no outcome was ever seen.
  */
 export type BillingState = "settled" | "unpriced" | "not_billed" | "unknown";
 

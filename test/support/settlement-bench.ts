@@ -163,7 +163,7 @@ export async function startSettlementBench(options: {
         ...{ deadlineAtMs, telemetry, signal: completion.signal ?? new AbortController().signal },
       };
       const deltas = (batch: readonly StreamDelta[]) => {
-        sink.deltas(batch);
+        void sink.deltas(batch);
         return completion.onDeltas?.(batch);
       };
       const work = kind === "unary" ? gateway.complete(call) : gateway.stream(call, { started() {}, deltas });
