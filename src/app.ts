@@ -7,6 +7,7 @@ import { lockDataDirectory } from "./db/directory-lock.ts";
 import { openDatabase } from "./db/open-database.ts";
 import { createCandidateHealthRegistry } from "./gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "./gateway/create-gateway.ts";
+import { createDrains, type Drains } from "./gateway/drains.ts";
 import { settleOrphan } from "./gateway/settle-attempt.ts";
 import { createAuthenticator } from "./keys/authenticator.ts";
 import { keyEntities } from "./keys/entities.ts";
@@ -18,6 +19,8 @@ import { openJournal } from "./ledger/journal.ts";
 import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
 import { loadPepper } from "./pepper.ts";
+import { createTokenizer } from "./pricing/tokenizer.ts";
+import { createUsageEstimator } from "./pricing/usage-estimator.ts";
 import { closeProviders } from "./providers-from-config.ts";
 import { createReadiness } from "./readiness.ts";
 import { DEFAULT_BACKOFF } from "./resilience/backoff.ts";
@@ -81,9 +84,13 @@ export async function startApp(config: Config): Promise<App> {
   const authenticator = createAuthenticator({ store: keyStore, pepper, adminKey: config.adminKey, clock });
   const keys = createKeyService(keyStore, { pepper, clock, onChanged: (id) => authenticator.forget(id) });
 
+  const tokenizer = createTokenizer();
+  const drains = createDrains({ onError: (error) => telemetry.ledgerWriteFailed(error) });
   const gateway = createGateway({
     clock,
     ledger,
+    estimator: createUsageEstimator(tokenizer),
+    drains,
     limiter: createRateLimiter({ clock }),
     health,
     retryBudget: createRetryBudget(),
@@ -124,10 +131,13 @@ export async function startApp(config: Config): Promise<App> {
       retired = ended.then(() => closeReplaced(previous, taken));
     },
     async shutdown() {
+      const graceEndsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
       readiness.drain();
       await server.drain(config.shutdownGraceMs);
-      await finishWork(gateway, ledger, telemetry);
+      const graceLeftMs = Math.max(0, graceEndsAtMs - clock.monotonicMs());
+      await finishWork({ gateway, drains, ledger, telemetry }, graceLeftMs);
       readiness.stop();
+      await tokenizer.close();
       await retired;
       await closeProviders(routing.providers);
       await database.close();
@@ -177,19 +187,28 @@ function startTelemetry(config: Config, isKnownModel: (provider: string, model: 
 /** How long the ledger may take to become durable once all calls have ended. */
 const LEDGER_FLUSH_TIMEOUT_MS = 30_000;
 
-/** Callers that were cut off leave completions behind that still have to settle. */
+/**
+ * Callers that were cut off leave completions behind that still have to settle, and those that went before calls that
+ * are read to their end: as long as the grace lasts.
+ */
 async function finishWork(
-  gateway: RunningGateway,
-  ledger: JournalLedger,
-  telemetry: GatewayTelemetry,
+  parts: {
+    readonly gateway: RunningGateway;
+    readonly drains: Drains;
+    readonly ledger: JournalLedger;
+    readonly telemetry: GatewayTelemetry;
+  },
+  graceLeftMs: number,
 ): Promise<void> {
+  const { gateway, drains, ledger, telemetry } = parts;
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, LEDGER_FLUSH_TIMEOUT_MS, false);
+    timer = setTimeout(resolve, graceLeftMs + LEDGER_FLUSH_TIMEOUT_MS, false);
   });
   const flushed = await Promise.race([
-    gateway
-      .idle()
+    drains
+      .close(graceLeftMs)
+      .then(() => gateway.idle())
       .then(() => ledger.close())
       .then(() => true),
     timeout,

@@ -1,12 +1,8 @@
 import type { Config, ProviderConfig } from "./config/config.ts";
-import type { Provider } from "./core/provider.ts";
-import type { TimeoutPolicy } from "./gateway/attempt-timeouts.ts";
-import { createProvider } from "./providers/create-provider.ts";
+import type { ConfiguredProvider } from "./gateway/run-chain.ts";
+import { createProvider, PROVIDER_PROFILES } from "./providers/create-provider.ts";
 
-export type ConfiguredProviders = ReadonlyMap<
-  string,
-  { readonly provider: Provider; readonly timeouts: TimeoutPolicy }
->;
+export type ConfiguredProviders = ReadonlyMap<string, ConfiguredProvider>;
 
 /** @throws RangeError when a base URL, key or header cannot be used; the message does not hold the key */
 export function createProviders(
@@ -24,7 +20,9 @@ export function createProviders(
         headers,
         connectTimeoutMs: connectMs,
       });
-      return [name, { provider, timeouts: { providerTimeoutMs: timeoutMs, streamIdleMs, streamTotalMs } }];
+      const timeouts = { providerTimeoutMs: timeoutMs, streamIdleMs, streamTotalMs };
+      const cancelledStreams = config.cancelledStreams ?? PROVIDER_PROFILES[profile].cancelledStreams;
+      return [name, { provider, timeouts, cancelledStreams }];
     }),
   );
 }

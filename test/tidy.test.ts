@@ -43,6 +43,7 @@ const PACKAGE_FENCES: readonly { readonly pattern: RegExp; readonly allowed: rea
   { pattern: /^@connectrpc\//, allowed: [/^src\/server\//] },
   { pattern: /^@bufbuild\//, allowed: [/^src\/server\//] },
   { pattern: /^@grpc\/grpc-js$/, allowed: [/^src\/server\//, /^src\/demo\.ts$/] },
+  { pattern: /^gpt-tokenizer/, allowed: [/^src\/pricing\/tokenizer-worker\.ts$/] },
   { pattern: /^undici$/, allowed: [/^src\/providers\//] },
   { pattern: /gen\/es\//, allowed: [/^src\/server\//] },
   { pattern: /gen\/ts-proto\//, allowed: [/^src\/demo\.ts$/] },

@@ -17,6 +17,8 @@ const provider = z.strictObject({
   headers: z.record(z.string(), z.string()).optional(),
   /** Seconds; PROVIDER_TIMEOUT when not set. */
   timeout: z.number().min(0.1).max(3_600).optional(),
+  /** What the provider bills for a call that is given up; the profile's when not set. */
+  cancelled_streams: z.enum(["estimate", "drain", "not_billed"]).optional(),
 });
 
 const chain = z.array(modelName).min(1).max(8);

@@ -1,4 +1,5 @@
 import type { Candidate } from "../core/model-name.ts";
+import type { CancelledStreams } from "../core/provider.ts";
 import type { Route } from "../core/route.ts";
 
 /** Everything that can be set, parsed once, checked and frozen. Durations are in milliseconds. */
@@ -68,6 +69,8 @@ export interface ProviderConfig {
   readonly headers: Readonly<Record<string, string>>;
   /** For an answer, and for the first token of a stream. */
   readonly timeoutMs: number;
+  /** Undefined means that the profile's holds. */
+  readonly cancelledStreams?: CancelledStreams | undefined;
 }
 
 export interface OtlpConfig {

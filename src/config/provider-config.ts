@@ -62,6 +62,7 @@ export function readProviders(environment: EnvironmentReader, file: ConfigFile):
       apiKey,
       headers: entry.headers ?? {},
       timeoutMs: entry.timeout === undefined ? timeoutMs : Math.round(entry.timeout * 1_000),
+      cancelledStreams: entry.cancelled_streams,
     });
   }
   return [...providers.values()];

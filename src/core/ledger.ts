@@ -34,9 +34,18 @@ export type UsageSource = "reported" | "estimated" | "none";
 
 /**
  * - `settled`: priced usage. - `unpriced`: usage without a price; the cost is not known, which is not free.
- * - `not_billed`: refused before work. - `unknown`: no outcome was ever seen.
+ * - `not_billed`: refused before work, or interrupted at a provider that bills nothing then. - `unknown`: no outcome was ever seen.
  */
 export type BillingState = "settled" | "unpriced" | "not_billed" | "unknown";
+
+/**
+ * How it came to the tokens, where that is worth a word; nothing is wrong with them. Among the flags of an outcome.
+ * - `ESTIMATED_BY_BYTES`: the tokenizer was too slow; UTF-8 bytes / 4.
+ * - `INPUT_REPORTED`: estimated, but its input is what the provider stated before the end.
+ * - `NOT_BILLED_BY_POLICY`: interrupted at a provider that is configured to bill nothing then.
+ */
+export const COUNT_FLAGS = ["ESTIMATED_BY_BYTES", "INPUT_REPORTED", "NOT_BILLED_BY_POLICY"] as const;
+export type CountFlag = (typeof COUNT_FLAGS)[number];
 
 export interface AttemptOutcome {
   readonly intent: AttemptIntent;
@@ -49,7 +58,7 @@ export interface AttemptOutcome {
   readonly costPicoUsd: PicoUsd | undefined;
   /** The unit prices that were applied (of the tier that applied). */
   readonly unitPrices: UnitPrices | undefined;
-  /** Anomalies of the provider's usage, e.g. `NEGATIVE`. */
+  /** Anomalies of the provider's usage, e.g. `NEGATIVE`, and `CountFlag`s. */
   readonly flags: readonly string[];
   readonly latencyMs: number;
   readonly timeToFirstTokenMs: number | undefined;
@@ -95,6 +104,11 @@ export interface Ledger {
   checkpoint(attemptId: string, received: ReceivedOutput): void;
   /** Exactly once per opened attempt; a second time for the same attempt id changes nothing. */
   settle(outcome: AttemptOutcome): Promise<void>;
+  /**
+   * The final outcome of an attempt that was settled already; writes reversal and adjustment entries; nothing when
+   * equal.
+   */
+  correct(outcome: AttemptOutcome): Promise<void>;
   /** Writes the request's row. */
   finish(entry: RequestLogEntry): Promise<void>;
   /** True while `open` would be accepted. */

@@ -25,12 +25,21 @@ export type UsageAnomaly =
   | "CACHE_EXCEEDS_INPUT"
   | "REASONING_EXCEEDS_OUTPUT";
 
+/** The input's part of a usage. */
+export type InputUsage = Pick<
+  Usage,
+  "tokensIn" | "uncachedTokensIn" | "cacheReadTokensIn" | "cacheWriteTokensIn"
+>;
+
 /**
- * What a provider's answer says about usage: `reported` (also when zero), `absent`, or `invalid`, which is
- * flagged and never believed.
+ * What a provider's answer says about usage: `reported` (also when zero), `so_far` (stated in the middle of a stream
+ * of which more came afterwards), `input_only` (the input was stated early, as in Anthropic's `message_start`, and then
+ * nothing final), `absent`, or `invalid`, which is flagged and never believed.
  */
 export type UsageReport =
   | { readonly kind: "reported"; readonly usage: Usage }
+  | { readonly kind: "so_far"; readonly usage: Usage }
+  | { readonly kind: "input_only"; readonly input: InputUsage }
   | { readonly kind: "absent" }
   | { readonly kind: "invalid"; readonly anomaly: UsageAnomaly };
 
@@ -98,13 +107,34 @@ export function parseUsage(raw: RawUsage): UsageReport {
 
 /** Usage counted by the gateway itself: no cache is assumed, since none was seen. */
 export function estimatedUsage(tokensIn: number, tokensOut: number): Usage {
-  return {
+  const input = {
     tokensIn,
-    tokensOut,
     uncachedTokensIn: tokensIn,
     cacheReadTokensIn: undefined,
     cacheWriteTokensIn: undefined,
+  };
+  return estimatedOutput(input, tokensOut);
+}
+
+/** Usage whose input the provider stated and whose output the gateway counted. */
+export function estimatedOutput(
+  { tokensIn, uncachedTokensIn, cacheReadTokensIn, cacheWriteTokensIn }: InputUsage,
+  tokensOut: number,
+): Usage {
+  return {
+    tokensIn,
+    tokensOut,
+    uncachedTokensIn,
+    cacheReadTokensIn,
+    cacheWriteTokensIn,
     textTokensOut: tokensOut,
     reasoningTokensOut: undefined,
   };
+}
+
+/** A usage stated in the middle of a stream, when so many tokens were counted by its end: the text is the rest. */
+export function raisedOutput(soFar: Usage, countedTokensOut: number): Usage {
+  if (countedTokensOut <= soFar.tokensOut) return soFar;
+  const textTokensOut = countedTokensOut - (soFar.reasoningTokensOut ?? 0);
+  return { ...soFar, tokensOut: countedTokensOut, textTokensOut };
 }

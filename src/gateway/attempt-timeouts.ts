@@ -24,9 +24,11 @@ export function attemptTimeouts(options: {
   readonly fallbackLeft: boolean;
   readonly streamed: boolean;
   readonly policy: TimeoutPolicy;
+  /** How long the call may go on behind the deadline. @default 1,000: it is aborted there anyway */
+  readonly behindDeadlineMs?: number | undefined;
 }): CallTimeouts {
-  const { remainingMs, fallbackLeft, streamed, policy } = options;
-  const wholeMs = remainingMs + BEHIND_DEADLINE_MS;
+  const { remainingMs, fallbackLeft, streamed, policy, behindDeadlineMs = BEHIND_DEADLINE_MS } = options;
+  const wholeMs = remainingMs + behindDeadlineMs;
   const shareMs = fallbackLeft ? remainingMs * SHARE_WITH_FALLBACK : wholeMs;
   const answerMs = Math.ceil(Math.min(policy.providerTimeoutMs, shareMs));
   if (!streamed) return { totalMs: answerMs, firstTokenMs: answerMs, idleMs: answerMs };

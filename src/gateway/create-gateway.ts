@@ -1,5 +1,6 @@
 import type { ProviderAnswer, StreamEnd } from "../core/completion.ts";
 import type { CompletionSink, Gateway } from "../core/gateway.ts";
+import { partTexts } from "../pricing/usage-estimator.ts";
 import {
   type Executed,
   type Execution,
@@ -104,8 +105,9 @@ function createGeneration(dependencies: GatewayDependencies) {
   };
 }
 
-const invokeUnary: Invoke<ProviderAnswer> = async (provider, call) => {
+const invokeUnary: Invoke<ProviderAnswer> = async (provider, call, { onText }) => {
   const answer = await provider.complete(call);
+  for (const { message } of answer.choices) for (const text of message.parts.flatMap(partTexts)) onText(text);
   return { answer, received: { outputBytes: answer.outputBytes, deltas: 0 } };
 };
 
@@ -114,7 +116,7 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
   let started = false;
   return {
     delivered: () => started,
-    invoke: async (provider, call, { onFirstToken, onDeltas }) => {
+    invoke: async (provider, call, { onFirstToken, onDeltas, isDetached }) => {
       const start = () => {
         if (started) return;
         started = true;
@@ -122,11 +124,11 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
         sink.started(provider.name, call.model);
       };
       const answer = await provider.stream(call, (deltas) => {
-        start();
+        if (!isDetached()) start();
         onDeltas(deltas);
-        return sink.deltas(deltas);
+        return isDetached() ? undefined : sink.deltas(deltas);
       });
-      start();
+      if (!isDetached()) start();
       return { answer, received: answer };
     },
   };

@@ -5,12 +5,17 @@ import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { PriceBook } from "../core/price.ts";
-import type { CallTimeouts, Provider, ProviderCall } from "../core/provider.ts";
+import type { CallTimeouts, CancelledStreams, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { UsageReport } from "../core/usage.ts";
+import type { UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
+import { countAttempt, MAX_COUNT_MS, maxCountMs } from "./count-attempt.ts";
+import type { Drains } from "./drains.ts";
+import { ReceivedText } from "./received-text.ts";
 import { type AttemptResult, settleAttempt } from "./settle-attempt.ts";
 import { createStreamCheckpoints } from "./stream-checkpoints.ts";
+import { createDrainedUpstream, createUpstream, type Upstream } from "./upstream.ts";
 
 /** What a provider's answer and a stream's end have in common. */
 export interface Answered {
@@ -28,6 +33,10 @@ export type Invoke<A extends Answered> = (
     readonly onFirstToken: () => void;
     /** Told of each part of a stream as it arrives. */
     readonly onDeltas: (deltas: readonly StreamDelta[]) => void;
+    /** Told of each text of a whole answer. */
+    readonly onText: (text: string) => void;
+    /** The request is over, and the call goes on for its usage only: nothing is to be delivered. */
+    readonly isDetached: () => boolean;
   },
 ) => Promise<{ readonly answer: A; readonly received: ReceivedOutput }>;
 
@@ -49,8 +58,23 @@ export interface AttemptOptions<A extends Answered> {
   readonly signal: AbortSignal;
   readonly streamed: boolean;
   readonly estimatedTokensIn: number;
+  /** What the provider bills for a call that is given up. */
+  readonly cancelledStreams: CancelledStreams;
   readonly invoke: Invoke<A>;
 }
+
+export interface AttemptDependencies {
+  readonly ledger: Ledger;
+  readonly prices: PriceBook;
+  readonly clock: Clock;
+  readonly estimator: UsageEstimator;
+  readonly drains: Drains;
+}
+
+/** How the provider's part ended. */
+type CallEnd<A extends Answered> =
+  | { readonly kind: "answered"; readonly answer: A; readonly result: AttemptResult }
+  | { readonly kind: "failed"; readonly error: ProviderError; readonly result: AttemptResult };
 
 /**
  * One call to one provider: intent on the ledger, call, outcome on the ledger.
@@ -58,15 +82,16 @@ export interface AttemptOptions<A extends Answered> {
  * the end of the request while its intent was being written.
  */
 export async function runAttempt<A extends Answered>(
-  dependencies: { readonly ledger: Ledger; readonly prices: PriceBook; readonly clock: Clock },
+  dependencies: AttemptDependencies,
   options: AttemptOptions<A>,
 ): Promise<AttemptEnd<A>> {
-  const { ledger, prices, clock } = dependencies;
-  const { call, candidate, provider, ordinal, streamed } = options;
+  const { ledger, prices, clock, estimator, drains } = dependencies;
+  const { call, candidate, ordinal, streamed, signal, cancelledStreams } = options;
   const intent = createIntent(options, prices, clock.now());
   const opened = ledger.open(intent);
-  await beforeAbort(opened, options.signal);
-  if (options.signal.aborted) return settleUncalled(ledger, { intent, opened, signal: options.signal });
+  await beforeAbort(opened, signal);
+  if (signal.aborted) return settleUncalled(ledger, { intent, opened, signal });
+  if (streamed) estimator.warmUp();
   const telemetry = call.telemetry.attemptStarted({
     attemptId: intent.attemptId,
     ...candidate,
@@ -80,12 +105,17 @@ export async function runAttempt<A extends Answered>(
     timeToFirstTokenMs = clock.monotonicMs() - startedAtMs;
     telemetry.firstToken(timeToFirstTokenMs);
   };
-  const onDeltas = createStreamCheckpoints(clock, (received) =>
+  const output = new ReceivedText();
+  const checkpoint = createStreamCheckpoints(clock, output, (received) =>
     ledger.checkpoint(intent.attemptId, received),
   );
-  const settle = (result: AttemptResult) => {
+  const toOutcome = async (result: AttemptResult, maxMs: number) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
-    const outcome = settleAttempt({ intent, result, latencyMs, timeToFirstTokenMs });
+    const tokens = await countAttempt(estimator, { input: call.input, output, result, maxMs });
+    return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs });
+  };
+  const settle = async (result: AttemptResult) => {
+    const outcome = await toOutcome(result, maxCountMs(signal));
     const durable = ledger.settle(outcome);
     // It is awaited before the answer; until then a rejection must not count as unhandled.
     durable.catch(() => {});
@@ -93,22 +123,93 @@ export async function runAttempt<A extends Answered>(
     return { outcome, durable };
   };
 
-  const providerCall: ProviderCall = {
-    model: candidate.model,
-    input: call.input,
-    timeouts: options.timeouts,
-    signal: options.signal,
+  const upstream =
+    cancelledStreams === "drain" ? createDrainedUpstream(signal, drains) : createUpstream(signal);
+  const calling = callProvider(options, {
+    upstream,
     traceHeaders: telemetry.traceHeaders,
+    onFirstToken,
+    checkpoint,
+    output,
+  });
+  const over = upstream.whenDetached
+    ? await Promise.race([calling, upstream.whenDetached.then(toDetached(output))])
+    : await calling;
+  const { result, ...end } = over;
+  const settled = await settle(result);
+  if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome });
+  else upstream.end();
+  return { ...end, ...settled };
+}
+
+/** The caller has gone, the call goes on: what it came to so far. */
+const toDetached =
+  (output: ReceivedText) =>
+  ({ reason, message }: ProviderError): CallEnd<never> => {
+    const error = new ProviderError(reason, message, { billing: "maybe_billed", received: output.received });
+    return { kind: "failed", error, result: { kind: "failed", error } };
   };
-  let invoked: Awaited<ReturnType<Invoke<A>>>;
+
+async function callProvider<A extends Answered>(
+  options: AttemptOptions<A>,
+  attempt: {
+    readonly upstream: Upstream;
+    readonly traceHeaders: Readonly<Record<string, string>>;
+    readonly onFirstToken: () => void;
+    readonly checkpoint: () => void;
+    readonly output: ReceivedText;
+  },
+): Promise<CallEnd<A>> {
+  const { upstream, traceHeaders, onFirstToken, checkpoint, output } = attempt;
+  const providerCall: ProviderCall = {
+    model: options.candidate.model,
+    input: options.call.input,
+    timeouts: options.timeouts,
+    signal: upstream.signal,
+    onSent: upstream.onSent,
+    traceHeaders,
+  };
   try {
-    invoked = await options.invoke(provider, providerCall, { onFirstToken, onDeltas });
+    const { answer, received } = await options.invoke(options.provider, providerCall, {
+      onFirstToken,
+      onDeltas(deltas) {
+        output.addDeltas(deltas);
+        if (upstream.detached) upstream.received(output.received.outputBytes);
+        else checkpoint();
+      },
+      onText: (text) => output.add(text),
+      isDetached: () => upstream.detached,
+    });
+    return { kind: "answered", answer, result: { kind: "answered", ...answer, received } };
   } catch (thrown) {
-    const error = toProviderError(thrown);
-    return { kind: "failed", error, ...settle({ kind: "failed", error }) };
+    const error = toProviderError(thrown, output.received);
+    return { kind: "failed", error, result: { kind: "failed", error } };
   }
-  const { answer, received } = invoked;
-  return { kind: "answered", answer, ...settle({ kind: "answered", ...answer, received }) };
+}
+
+/** Waits for the end of a detached call; what it came to replaces the estimate that was settled at once. */
+async function drain<A extends Answered>(
+  { ledger, drains }: AttemptDependencies,
+  detached: {
+    readonly calling: Promise<CallEnd<A>>;
+    readonly upstream: Upstream;
+    readonly settled: { readonly outcome: AttemptOutcome; readonly durable: Promise<void> };
+    readonly toOutcome: (result: AttemptResult, maxMs: number) => Promise<AttemptOutcome>;
+  },
+): Promise<void> {
+  const { calling, upstream, settled, toOutcome } = detached;
+  try {
+    const { result } = await calling;
+    const final = await toOutcome(result, MAX_COUNT_MS);
+    await settled.durable;
+    // For the caller it stays what it was: given up, and when.
+    const { outcome, errorReason, latencyMs, timeToFirstTokenMs } = settled.outcome;
+    await ledger.correct({ ...final, outcome, errorReason, latencyMs, timeToFirstTokenMs });
+  } catch (error) {
+    drains.failed(error);
+  } finally {
+    upstream.end();
+  }
 }
 
 /** The request ended before its intent was on the ledger: nothing is sent, and that is what gets settled. */
@@ -154,10 +255,11 @@ function createIntent<A extends Answered>(
 }
 
 /** Adapters throw nothing else; a defect of one must still settle the attempt it happened in. */
-function toProviderError(thrown: unknown): ProviderError {
+function toProviderError(thrown: unknown, received?: ReceivedOutput): ProviderError {
   if (thrown instanceof ProviderError) return thrown;
   return new ProviderError("PROVIDER_ERROR", "the call to the provider failed", {
     billing: "maybe_billed",
+    received,
     cause: thrown,
   });
 }

@@ -1,10 +1,7 @@
-import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { CompletionCall } from "../core/gateway.ts";
-import type { Ledger } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
-import type { PriceBook } from "../core/price.ts";
-import type { Provider } from "../core/provider.ts";
+import type { CancelledStreams, Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
 import { type BackoffOptions, backoffDelayMs } from "../resilience/backoff.ts";
 import type { BreakerPermit } from "../resilience/circuit-breaker.ts";
@@ -12,14 +9,24 @@ import type { RetryBudget } from "../resilience/retry-budget.ts";
 import { sleep } from "../resilience/sleep.ts";
 import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
 import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
+import { MAX_DRAIN_MS } from "./drains.ts";
 import type { RequestScope } from "./request-scope.ts";
-import { type Answered, type AttemptEnd, type Invoke, runAttempt } from "./run-attempt.ts";
+import {
+  type Answered,
+  type AttemptDependencies,
+  type AttemptEnd,
+  type Invoke,
+  runAttempt,
+} from "./run-attempt.ts";
 
-export interface ChainDependencies {
-  readonly clock: Clock;
-  readonly ledger: Ledger;
-  readonly prices: PriceBook;
-  readonly providers: ReadonlyMap<string, { readonly provider: Provider; readonly timeouts: TimeoutPolicy }>;
+export interface ConfiguredProvider {
+  readonly provider: Provider;
+  readonly timeouts: TimeoutPolicy;
+  readonly cancelledStreams: CancelledStreams;
+}
+
+export interface ChainDependencies extends AttemptDependencies {
+  readonly providers: ReadonlyMap<string, ConfiguredProvider>;
   readonly health: CandidateHealthRegistry;
   readonly retryBudget: RetryBudget;
   readonly backoff: BackoffOptions;
@@ -167,7 +174,9 @@ async function attemptWithPermit<A extends Answered>(
         fallbackLeft: turn.fallbackLeft,
         streamed,
         policy: configured.timeouts,
+        behindDeadlineMs: configured.cancelledStreams === "drain" ? MAX_DRAIN_MS : undefined,
       }),
+      cancelledStreams: configured.cancelledStreams,
       signal: scope.signal,
       streamed,
       estimatedTokensIn: options.estimatedTokensIn,

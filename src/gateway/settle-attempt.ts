@@ -1,10 +1,19 @@
+import type { ErrorReason } from "../core/error-table.ts";
 import type { AttemptIntent, AttemptOutcome, BillingState, UsageSource } from "../core/ledger.ts";
 import type { PicoUsd } from "../core/money.ts";
 import type { UnitPrices } from "../core/price.ts";
+import type { CancelledStreams } from "../core/provider.ts";
 import type { ProviderError, ReceivedOutput } from "../core/provider-error.ts";
-import { estimatedUsage, type Usage, type UsageReport } from "../core/usage.ts";
+import {
+  estimatedOutput,
+  estimatedUsage,
+  raisedOutput,
+  type Usage,
+  type UsageReport,
+} from "../core/usage.ts";
 import { priceAttempt } from "../pricing/price-attempt.ts";
 import { estimateTokensOut } from "../pricing/token-estimator.ts";
+import type { CountedTokens } from "../pricing/usage-estimator.ts";
 
 /** How a call to a provider went, as far as it matters for money. */
 export type AttemptResult =
@@ -26,15 +35,33 @@ interface Counted {
   readonly flags: readonly string[];
 }
 
-/** Turns a result into the one outcome that is kept on the ledger. Never throws: a record is never lost to pricing. */
+/** The provider's final usage is missing, and work may have been done: somebody has to count. */
+export function needsEstimate(result: AttemptResult): boolean {
+  const { kind } = usageOf(result);
+  if (kind === "reported") return false;
+  // Whoever states an input has worked on it.
+  return kind === "input_only" || kind === "so_far" || !wasRefused(result);
+}
+
+/**
+ * Turns a result into the one outcome that is kept on the ledger. Never throws: a record is never lost to pricing.
+ * Without `tokens` an estimate goes by bytes and is flagged.
+ */
 export function settleAttempt(options: {
   readonly intent: AttemptIntent;
   readonly result: AttemptResult;
+  /** What was counted, if it is needed and could be. */
+  readonly tokens?: CountedTokens | undefined;
+  /** What the provider bills for an interrupted stream. @default estimate */
+  readonly cancelledStreams?: CancelledStreams | undefined;
   readonly latencyMs: number;
   readonly timeToFirstTokenMs: number | undefined;
 }): AttemptOutcome {
   const { intent, result, latencyMs, timeToFirstTokenMs } = options;
-  const counted = count(intent, result);
+  const counted =
+    options.cancelledStreams === "not_billed" && intent.streamed && wasInterrupted(result)
+      ? NOT_BILLED_BY_POLICY
+      : count(intent, result, options.tokens);
   const { flags, ...priced } = priceCounted(intent, counted);
   const failure = result.kind === "failed" ? result.error : undefined;
   return {
@@ -82,19 +109,66 @@ function outcomeKind(failure: ProviderError | undefined): AttemptOutcome["outcom
   return failure.reason === "CANCELLED" || failure.reason === "DEADLINE_EXCEEDED" ? "cancelled" : "failed";
 }
 
-function count(intent: AttemptIntent, result: AttemptResult): Counted {
-  const usage = result.kind === "answered" ? result.usage : result.error.usage;
-  const received = result.kind === "answered" ? result.received : result.error.received;
-  const flags = usage.kind === "invalid" ? [usage.anomaly] : [];
+function usageOf(result: AttemptResult): UsageReport {
+  return result.kind === "answered" ? result.usage : result.error.usage;
+}
+
+function wasRefused(result: AttemptResult): boolean {
+  return result.kind === "failed" && result.error.billing === "not_billed";
+}
+
+/** The ends of a stream that a provider which bills no interrupted ones does not bill. */
+const INTERRUPTIONS: ReadonlySet<ErrorReason> = new Set([
+  "CANCELLED",
+  "DEADLINE_EXCEEDED",
+  "PROVIDER_TIMEOUT",
+  "PROVIDER_STREAM_CUT",
+]);
+
+const NOT_BILLED_BY_POLICY: Counted = {
+  usage: undefined,
+  usageSource: "none",
+  outcomeUnknown: false,
+  flags: ["NOT_BILLED_BY_POLICY"],
+};
+
+/** Ended before its end. A final usage says that it was not: the provider had finished. */
+function wasInterrupted(result: AttemptResult): boolean {
+  if (result.kind === "answered" || wasRefused(result)) return false;
+  return INTERRUPTIONS.has(result.error.reason) && result.error.usage.kind !== "reported";
+}
+
+function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedTokens | undefined): Counted {
+  const usage = usageOf(result);
+  const anomalies = usage.kind === "invalid" ? [usage.anomaly] : [];
   if (usage.kind === "reported") {
-    return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags };
+    return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags: anomalies };
   }
-  if (result.kind === "failed" && result.error.billing === "not_billed") {
-    return { usage: undefined, usageSource: "none", outcomeUnknown: false, flags };
+  if (!needsEstimate(result)) {
+    return { usage: undefined, usageSource: "none", outcomeUnknown: false, flags: anomalies };
   }
-  const estimate = estimatedUsage(intent.estimatedTokensIn, estimateTokensOut(received));
-  const sawNothing = result.kind === "failed" && received.deltas === 0;
-  return { usage: estimate, usageSource: "estimated", outcomeUnknown: sawNothing, flags };
+  const received = result.kind === "answered" ? result.received : result.error.received;
+  const byBytes = tokens ? [] : ["ESTIMATED_BY_BYTES"];
+  // Providers send at least one token a delta.
+  const tokensOut = Math.max(tokens?.tokensOut ?? estimateTokensOut(received), received.deltas);
+  if (usage.kind === "input_only" || usage.kind === "so_far") {
+    // The input is known to have been read, so the attempt is no unknown even if no output came.
+    return {
+      usage:
+        usage.kind === "so_far"
+          ? raisedOutput(usage.usage, tokensOut)
+          : estimatedOutput(usage.input, tokensOut),
+      usageSource: "estimated",
+      outcomeUnknown: false,
+      flags: ["INPUT_REPORTED", ...byBytes],
+    };
+  }
+  return {
+    usage: estimatedUsage(tokens?.tokensIn ?? intent.estimatedTokensIn, tokensOut),
+    usageSource: "estimated",
+    outcomeUnknown: result.kind === "failed" && received.deltas === 0,
+    flags: [...anomalies, ...byBytes],
+  };
 }
 
 interface Priced {

@@ -48,6 +48,10 @@ export function createDatabaseLedger(
       prices.remember(price);
       await writer.add({ table: "cost_record", json: chargeToJson(outcome), priceId: price?.priceId });
     },
+    // To be replaced by what writes reversal and adjustment entries; until then the outcome settled first stays.
+    async correct(): Promise<void> {
+      throw new GatewayError("UNIMPLEMENTED", "this ledger writes no corrections");
+    },
     async finish(entry: RequestLogEntry): Promise<void> {
       // A request that spent nothing was never bounded by `open`.
       if (entry.attempts === 0 && (closed || isFull())) throw unavailable();

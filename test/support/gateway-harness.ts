@@ -11,11 +11,14 @@ import {
 import type { Principal, RateLimiter } from "../../src/core/keys.ts";
 import type { Candidate } from "../../src/core/model-name.ts";
 import type { PriceBook } from "../../src/core/price.ts";
+import type { CancelledStreams } from "../../src/core/provider.ts";
 import { orderedRoute } from "../../src/core/route.ts";
 import type { TimeoutPolicy } from "../../src/gateway/attempt-timeouts.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
 import { createGateway, type GatewayRouting, type RunningGateway } from "../../src/gateway/create-gateway.ts";
+import { createDrains, type Drains } from "../../src/gateway/drains.ts";
 import { loadPriceBook } from "../../src/pricing/price-book.ts";
+import type { UsageEstimator } from "../../src/pricing/usage-estimator.ts";
 import { createRetryBudget, type RetryBudget } from "../../src/resilience/retry-budget.ts";
 import { createRouter } from "../../src/routing/router.ts";
 import { FakeProvider } from "./fake-provider.ts";
@@ -44,6 +47,10 @@ export interface HarnessOptions {
   readonly limiter?: RateLimiter;
   readonly retryBudget?: RetryBudget;
   readonly prices?: PriceBook;
+  /** @default one that never counts in time, so that estimates go by bytes */
+  readonly estimator?: UsageEstimator;
+  /** Of every provider. @default estimate */
+  readonly cancelledStreams?: CancelledStreams;
   /** Where in its range a backoff falls, in [0, 1). @default 0.5 */
   readonly jitter?: number;
 }
@@ -64,6 +71,7 @@ export interface Harness {
   readonly huggingface: FakeProvider;
   readonly ledger: RecordingLedger;
   readonly telemetry: RecordingTelemetry;
+  readonly drains: Drains;
   /** What ledger and providers saw, in order. */
   readonly timeline: string[];
   call(changes?: CallChanges): CompletionCall;
@@ -80,8 +88,16 @@ export function createHarness(options: HarnessOptions = {}): Harness {
   const telemetry = new RecordingTelemetry();
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
   const providers = new Map(
-    [openai, deepseek, huggingface].map((provider) => [provider.name, { provider, timeouts }]),
+    [openai, deepseek, huggingface].map((provider) => [
+      provider.name,
+      { provider, timeouts, cancelledStreams: options.cancelledStreams ?? "estimate" },
+    ]),
   );
+  const drains = createDrains({
+    onError: (error) => {
+      throw error;
+    },
+  });
   const routing: GatewayRouting = {
     prices: options.prices ?? priceBook,
     providers,
@@ -95,6 +111,9 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     ...routing,
     clock: systemClock,
     ledger,
+    // Fake time does not reach another thread.
+    estimator: options.estimator ?? { warmUp: () => {}, estimate: async () => undefined },
+    drains,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: options.retryBudget ?? createRetryBudget(),
     backoff: { baseMs: 500, maxMs: 10_000, random: () => options.jitter ?? 0.5 },
@@ -121,6 +140,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     huggingface,
     ledger,
     telemetry,
+    drains,
     timeline,
     call,
     complete: (changes) => gateway.complete(call(changes)),

@@ -11,6 +11,7 @@ export interface CallOverrides {
   readonly input?: Partial<CompletionInput>;
   readonly timeouts?: Partial<CallTimeouts>;
   readonly signal?: AbortSignal;
+  readonly onSent?: () => void;
   readonly traceHeaders?: Readonly<Record<string, string>>;
 }
 
@@ -21,6 +22,7 @@ export function callOf(overrides: CallOverrides = {}): ProviderCall {
     input: { ...inputOf([userMessage("Hello")]), ...overrides.input },
     timeouts: { ...GENEROUS, ...overrides.timeouts },
     signal: overrides.signal ?? new AbortController().signal,
+    onSent: overrides.onSent,
     traceHeaders: overrides.traceHeaders ?? {},
   };
 }

@@ -82,6 +82,7 @@ class OpenAiChatProvider implements Provider {
       body: JSON.stringify(toChatRequest({ model: call.model, input: call.input, stream }, this.#profile)),
       timeouts: call.timeouts,
       signal: call.signal,
+      onSent: call.onSent,
     };
   }
 

@@ -35,7 +35,8 @@ export class ChatStreamDecoder implements StreamDecoder {
   readonly #finishReasons = new Map<number, FinishReason | undefined>();
   #deltas: StreamDelta[] = [];
   #failure: { readonly reason: FinishFailure["failure"]; readonly finishReason: string } | undefined;
-  #usage: UsageReport = { kind: "absent" };
+  #statedUsage: UsageReport = { kind: "absent" };
+  #deltasBeforeUsage = 0;
   #responseModel: string | undefined;
   #providerStatus: number | undefined;
   #providerRequestId: string | undefined;
@@ -61,7 +62,7 @@ export class ChatStreamDecoder implements StreamDecoder {
 
   get seen(): SeenSoFar {
     return {
-      usage: this.#usage,
+      usage: this.#usage(),
       received: { outputBytes: this.#outputBytes, deltas: this.#deltaCount },
       providerStatus: this.#providerStatus,
       providerRequestId: this.#providerRequestId,
@@ -107,11 +108,14 @@ export class ChatStreamDecoder implements StreamDecoder {
         : streamCut("no choices yet", this.seen);
     }
     const needsUsage = !this.#done && this.#context.profile.endWithoutDone === "needs_usage";
-    if (needsUsage && this.#usage.kind === "absent") throw streamCut("neither [DONE] nor usage", this.seen);
+    const usage = this.#usage();
+    if (needsUsage && (usage.kind === "absent" || usage.kind === "so_far")) {
+      throw streamCut("neither [DONE] nor usage", this.seen);
+    }
     return {
       finishReasons,
       responseModel: this.#responseModel,
-      usage: this.#usage,
+      usage,
       providerRequestId: this.#providerRequestId,
       outputBytes: this.#outputBytes,
       deltas: this.#deltaCount,
@@ -162,14 +166,23 @@ export class ChatStreamDecoder implements StreamDecoder {
   #readChunk(chunk: JsonObject): void {
     this.#responseModel ??= readText(chunk.model);
     const usage = mapUsage(chunk.usage, this.#context.profile);
-    this.#usage = latestUsage(this.#usage, usage);
+    this.#statedUsage = latestUsage(this.#statedUsage, usage);
     let hasContent = usage.kind !== "absent";
     for (const [position, wireChoice] of readArray(chunk.choices).entries()) {
       const choice = readObject(wireChoice);
       if (choice === undefined) throw badResponse("a choice that is no object", this.seen);
       if (this.#readChoice(choice, position)) hasContent = true;
     }
+    // A usage covers what its own chunk brings.
+    if (usage.kind !== "absent") this.#deltasBeforeUsage = this.#deltaCount;
     if (hasContent) this.#contentEvents += 1;
+  }
+
+  /** Some providers state the usage with every chunk. What came after the last statement is not in it. */
+  #usage(): UsageReport {
+    const stated = this.#statedUsage;
+    const isFinal = this.#deltaCount === this.#deltasBeforeUsage;
+    return stated.kind === "reported" && !isFinal ? { kind: "so_far", usage: stated.usage } : stated;
   }
 
   /** Whether there was anything in it. */

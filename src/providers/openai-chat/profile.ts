@@ -1,4 +1,5 @@
 import type { FinishReason } from "../../core/completion.ts";
+import type { CancelledStreams } from "../../core/provider.ts";
 import type { ProviderErrorReason } from "../../core/provider-error.ts";
 
 /** How a finish reason reads that means a failure and no answer. */
@@ -24,6 +25,8 @@ export interface OpenAiChatProfile {
    * (usage is then absent, and estimated by the caller).
    */
   readonly endWithoutDone: "needs_usage" | "needs_finish_reason_only";
+  /** What it bills for a call that is given up, unless the configuration says otherwise. */
+  readonly cancelledStreams: CancelledStreams;
   /** Response headers that carry the provider's request id; the first that is there counts. */
   readonly requestIdHeaders: readonly string[];
   /** Statuses that mean overload by themselves, whatever the body says. */

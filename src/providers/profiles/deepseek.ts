@@ -12,6 +12,8 @@ export const deepseekProfile: OpenAiChatProfile = {
   cacheUsage: "prompt_cache_hit_tokens",
   finishReasons: { insufficient_system_resource: { failure: "PROVIDER_OVERLOADED" } },
   endWithoutDone: "needs_usage",
+  // Cancelling stops generation and billing (openrouter.ai/docs/api-reference/streaming, November 2026).
+  cancelledStreams: "estimate",
   requestIdHeaders: ["x-ds-trace-id", "x-request-id"],
   // Documented as "server overloaded".
   overloadedStatuses: [503],

@@ -20,6 +20,8 @@ export const huggingfaceProfile: OpenAiChatProfile = {
     error: { failure: "PROVIDER_ERROR" },
   },
   endWithoutDone: "needs_finish_reason_only",
+  // Billed for the full completion (openrouter.ai/docs/api-reference/streaming, November 2026), as by most partners.
+  cancelledStreams: "drain",
   requestIdHeaders: ["inference-id", "x-request-id"],
   overloadedStatuses: [],
   contextTooLongPattern: /maximum context length|context window|inputs? tokens? .*must be <=/i,

@@ -9,6 +9,8 @@ export const openaiProfile: OpenAiChatProfile = {
   cacheUsage: "prompt_tokens_details",
   finishReasons: {},
   endWithoutDone: "needs_usage",
+  // Cancelling stops generation and billing (openrouter.ai/docs/api-reference/streaming, November 2026).
+  cancelledStreams: "estimate",
   requestIdHeaders: ["x-request-id"],
   overloadedStatuses: [],
   contextTooLongPattern: undefined,

@@ -127,6 +127,21 @@ describe("the file", () => {
     expect(load(yaml, { EU_KEY: "sk-eu" }).demo).toBe(false);
   });
 
+  it("may say what a provider bills for cancelled streams, also of one of the environment", () => {
+    const yaml = [
+      "providers:",
+      "  openai:",
+      "    profile: openai",
+      "    base_url: https://eu.example.com",
+      "    api_key_env: OPENAI_API_KEY",
+      "    cancelled_streams: drain",
+    ].join("\n");
+    const { providers } = load(yaml, KEYS);
+    const policies = new Map(providers.map((provider) => [provider.name, provider.cancelledStreams]));
+    expect(policies.get("openai")).toBe("drain");
+    expect(policies.get("deepseek")).toBeUndefined();
+  });
+
   it("says once what is wrong with a provider's key", () => {
     const yaml =
       "providers: { eu: { profile: openai, base_url: 'https://eu.example.com', api_key_env: EU_KEY } }";
@@ -159,9 +174,10 @@ describe("a mistake in the file", () => {
       "    api_key_env: sk-123",
       "    api_key: sk-123",
       "    timeout: 0",
+      "    cancelled_streams: sometimes",
     ].join("\n");
     const issues = issuesOf(yaml);
-    for (const field of ["profile", "base_url", "api_key_env", "timeout"]) {
+    for (const field of ["profile", "base_url", "api_key_env", "timeout", "cancelled_streams"]) {
       expect(issues).toContainEqual(expect.stringContaining(`CONFIG_FILE: providers.eu.${field}: `));
     }
     expect(issues).toContainEqual(expect.stringMatching(/^CONFIG_FILE: providers\.eu: .*api_key/));

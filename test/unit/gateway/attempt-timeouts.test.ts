@@ -25,6 +25,15 @@ describe("the limits of one attempt", () => {
     expect(attemptTimeouts(options)).toEqual({ totalMs: 9_000, firstTokenMs: 4_000, idleMs: 9_000 });
   });
 
+  it("go on behind the deadline for a call that is then drained", () => {
+    const options = { remainingMs: 2_000, fallbackLeft: false, streamed: true, policy };
+    const behindDeadlineMs = 60_000;
+    expect(attemptTimeouts({ ...options, behindDeadlineMs })).toEqual({
+      ...{ totalMs: 62_000, firstTokenMs: 30_000, idleMs: 20_000 },
+    });
+    expect(attemptTimeouts({ ...options, streamed: false, behindDeadlineMs }).totalMs).toBe(30_000);
+  });
+
   it("keep a stream's idle and total limits when the deadline is far away", () => {
     const options = { remainingMs: 10_000_000, fallbackLeft: false, streamed: true, policy };
     expect(attemptTimeouts(options)).toEqual({ totalMs: 600_000, firstTokenMs: 30_000, idleMs: 20_000 });

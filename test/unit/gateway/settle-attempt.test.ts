@@ -2,10 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AttemptIntent } from "../../../src/core/ledger.ts";
 import { ProviderError, type ProviderErrorOptions } from "../../../src/core/provider-error.ts";
-import { parseUsage, type UsageReport } from "../../../src/core/usage.ts";
+import { estimatedUsage, parseUsage, type UsageReport } from "../../../src/core/usage.ts";
 import { toAttemptReport } from "../../../src/gateway/attempt-report.ts";
 import { type AttemptResult, settleAttempt } from "../../../src/gateway/settle-attempt.ts";
 import { priceAttempt } from "../../../src/pricing/price-attempt.ts";
+import type { CountedTokens } from "../../../src/pricing/usage-estimator.ts";
 import { usageOf } from "../../support/fake-provider.ts";
 import { OPENAI, priceBook } from "../../support/gateway-harness.ts";
 import { sampleIntent } from "../../support/ledger-samples.ts";
@@ -27,10 +28,21 @@ const failed = (
   reason: ProviderError["reason"] = "PROVIDER_ERROR",
 ): AttemptResult => ({ kind: "failed", error: new ProviderError(reason, "scripted", options) });
 
-const settle = (intent: AttemptIntent, result: AttemptResult) =>
-  settleAttempt({ intent, result, latencyMs: 812.4, timeToFirstTokenMs: undefined });
+const settle = (intent: AttemptIntent, result: AttemptResult, tokens?: CountedTokens) =>
+  settleAttempt({ intent, result, tokens, latencyMs: 812.4, timeToFirstTokenMs: undefined });
+
+/** At a provider that bills no interrupted streams. */
+const notBilled = (result: AttemptResult, intent: AttemptIntent = { ...priced, streamed: true }) =>
+  settleAttempt({
+    ...{ intent, result, latencyMs: 812.4, timeToFirstTokenMs: undefined },
+    cancelledStreams: "not_billed",
+  });
 
 const INVALID = parseUsage({ tokensIn: -1, tokensOut: 2 });
+const INPUT_ONLY: UsageReport = {
+  kind: "input_only",
+  input: { tokensIn: 154, uncachedTokensIn: 24, cacheReadTokensIn: 120, cacheWriteTokensIn: 10 },
+};
 
 describe("an answer", () => {
   it("with a usage costs what the price in force says, exactly", () => {
@@ -72,26 +84,38 @@ describe("an answer", () => {
     });
   });
 
-  it("without a usage is estimated from the input and the bytes received", () => {
+  it("without a usage is estimated by what was counted", () => {
+    const tokens = { tokensIn: 87, tokensOut: 61 };
+    expect(settle(priced, answered({ kind: "absent" }), tokens)).toMatchObject({
+      usageSource: "estimated",
+      billingState: "settled",
+      usage: { ...tokens, cacheReadTokensIn: undefined },
+      flags: [],
+    });
+  });
+
+  it("without a usage and without a count is estimated from the bytes, and says so", () => {
     const outcome = settle(priced, answered({ kind: "absent" }));
     expect(outcome).toMatchObject({
       usageSource: "estimated",
       billingState: "settled",
       usage: { tokensIn: 100, tokensOut: 100, cacheReadTokensIn: undefined },
-      flags: [],
+      flags: ["ESTIMATED_BY_BYTES"],
     });
     expect(outcome.costPicoUsd).toBeGreaterThan(0n);
   });
 
   it("of a stream is estimated with at least one token a delta", () => {
     expect(settle(priced, answered({ kind: "absent" }, 4, 9)).usage?.tokensOut).toBe(9);
+    const tokens = { tokensIn: 87, tokensOut: 1 };
+    expect(settle(priced, answered({ kind: "absent" }, 4, 9), tokens).usage?.tokensOut).toBe(9);
   });
 
   it("with an impossible usage is estimated and flagged, never believed", () => {
     expect(settle(priced, answered(INVALID))).toMatchObject({
       usageSource: "estimated",
       billingState: "settled",
-      flags: ["NEGATIVE"],
+      flags: ["NEGATIVE", "ESTIMATED_BY_BYTES"],
       usage: { tokensIn: 100 },
     });
   });
@@ -177,13 +201,87 @@ describe("a failure", () => {
     }
   });
 
+  it("after the input was stated early is settled by that input and the output received", () => {
+    const received = { outputBytes: 41, deltas: 3 };
+    const early = failed({ billing: "maybe_billed", usage: INPUT_ONLY, received }, "CANCELLED");
+    const outcome = settle(priced, early);
+    expect(outcome).toMatchObject({
+      billingState: "settled",
+      usageSource: "estimated",
+      flags: ["INPUT_REPORTED", "ESTIMATED_BY_BYTES"],
+      usage: {
+        ...{ tokensIn: 154, uncachedTokensIn: 24, cacheReadTokensIn: 120, cacheWriteTokensIn: 10 },
+        ...{ tokensOut: 11, textTokensOut: 11, reasoningTokensOut: undefined },
+      },
+    });
+    expect(outcome.costPicoUsd).toBe(
+      outcome.usage && price && priceAttempt(outcome.usage, price).costPicoUsd,
+    );
+  });
+
+  it("after the input was stated and before any output is settled, since the provider has read it", () => {
+    expect(settle(priced, failed({ billing: "maybe_billed", usage: INPUT_ONLY }))).toMatchObject({
+      billingState: "settled",
+      usageSource: "estimated",
+      usage: { tokensIn: 154, tokensOut: 0 },
+    });
+    expect(settle(unpriced, failed({ billing: "maybe_billed", usage: INPUT_ONLY }))).toMatchObject({
+      billingState: "unpriced",
+      costPicoUsd: undefined,
+    });
+  });
+
+  it("after a usage in mid-stream is settled by it, with the output raised to what was counted", () => {
+    const report = parseUsage({ tokensIn: 20, tokensOut: 8, cacheReadTokensIn: 5, reasoningTokensOut: 6 });
+    if (report.kind !== "reported") throw new Error("unreachable");
+    const received = { outputBytes: 40, deltas: 3 };
+    const usage: UsageReport = { kind: "so_far", usage: report.usage };
+    const cut = failed({ billing: "maybe_billed", usage, received }, "CANCELLED");
+    const settledWith = (tokensOut: number) => settle(priced, cut, { tokensIn: 99, tokensOut });
+    expect(settledWith(11)).toMatchObject({
+      ...{ billingState: "settled", usageSource: "estimated", flags: ["INPUT_REPORTED"] },
+      usage: {
+        ...{ tokensIn: 20, uncachedTokensIn: 15, cacheReadTokensIn: 5 },
+        ...{ tokensOut: 11, textTokensOut: 5, reasoningTokensOut: 6 },
+      },
+    });
+    // What the provider stated is a floor: hidden reasoning is in it, and no text shows that.
+    expect(settledWith(4).usage).toEqual(report.usage);
+  });
+
   it("with an impossible usage keeps the flag", () => {
     expect(settle(priced, failed({ billing: "not_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
-    expect(settle(priced, failed({ billing: "maybe_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
+    expect(settle(priced, failed({ billing: "maybe_billed", usage: INVALID })).flags).toEqual([
+      "NEGATIVE",
+      "ESTIMATED_BY_BYTES",
+    ]);
   });
 
   it.each(["CANCELLED", "DEADLINE_EXCEEDED"] as const)("of kind %s counts as cancelled", (reason) => {
     expect(settle(priced, failed({ billing: "maybe_billed" }, reason)).outcome).toBe("cancelled");
+  });
+
+  it.each(["CANCELLED", "DEADLINE_EXCEEDED", "PROVIDER_TIMEOUT", "PROVIDER_STREAM_CUT"] as const)(
+    "of kind %s costs nothing where interrupted streams are not billed, and says why",
+    (reason) => {
+      const received = { outputBytes: 41, deltas: 3 };
+      for (const usage of [undefined, INPUT_ONLY]) {
+        expect(notBilled(failed({ billing: "maybe_billed", received, usage }, reason))).toMatchObject({
+          ...{ billingState: "not_billed", costPicoUsd: 0n, usage: undefined, usageSource: "none" },
+          flags: ["NOT_BILLED_BY_POLICY"],
+        });
+      }
+    },
+  );
+
+  it("is billed there, too, when the provider had finished, answered nonsense or was not streaming", () => {
+    const final = failed({ billing: "maybe_billed", usage: usageOf(7, 3) }, "CANCELLED");
+    const nonsense = failed({ billing: "maybe_billed" }, "PROVIDER_BAD_RESPONSE");
+    const left = failed({ billing: "maybe_billed" }, "CANCELLED");
+    expect(notBilled(final)).toMatchObject({ billingState: "settled", usageSource: "reported" });
+    expect(notBilled(nonsense)).toMatchObject({ billingState: "unknown" });
+    expect(notBilled(left, { ...priced, streamed: false })).toMatchObject({ billingState: "unknown" });
+    expect(notBilled(failed({ billing: "not_billed" }, "CANCELLED")).flags).toEqual([]);
   });
 
   it("keeps the provider's request id, for a question to its support", () => {
@@ -198,6 +296,10 @@ describe("the laws of an outcome", () => {
     fc.tuple(tokens, tokens).map(([tokensIn, tokensOut]) => usageOf(tokensIn, tokensOut)),
     fc.constant<UsageReport>({ kind: "absent" }),
     fc.constant(INVALID),
+    fc.constant(INPUT_ONLY),
+    fc.tuple(tokens, tokens).map(([tokensIn, tokensOut]): UsageReport => {
+      return { kind: "so_far", usage: estimatedUsage(tokensIn, tokensOut) };
+    }),
   );
   const received = fc.record({ outputBytes: tokens, deltas: fc.integer({ min: 0, max: 1_000 }) });
   const result: fc.Arbitrary<AttemptResult> = fc.oneof(

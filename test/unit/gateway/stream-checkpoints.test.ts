@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { StreamDelta } from "../../../src/core/completion.ts";
 import type { ReceivedOutput } from "../../../src/core/provider-error.ts";
+import { ReceivedText } from "../../../src/gateway/received-text.ts";
 import { settleOrphan } from "../../../src/gateway/settle-attempt.ts";
 import { createStreamCheckpoints } from "../../../src/gateway/stream-checkpoints.ts";
 import { sampleIntent } from "../../support/ledger-samples.ts";
@@ -11,7 +12,12 @@ const text = (value: string): StreamDelta => ({ kind: "text", choiceIndex: 0, te
 test("the first deltas are reported at once, later ones at most once a second, with all before them", () => {
   const clock = createManualClock();
   const reports: ReceivedOutput[] = [];
-  const onDeltas = createStreamCheckpoints(clock, (received) => reports.push(received));
+  const output = new ReceivedText();
+  const checkpoint = createStreamCheckpoints(clock, output, (received) => reports.push(received));
+  const onDeltas = (deltas: readonly StreamDelta[]) => {
+    output.addDeltas(deltas);
+    checkpoint();
+  };
   onDeltas([]);
   expect(reports).toEqual([]);
   onDeltas([text("é"), text("ab")]);

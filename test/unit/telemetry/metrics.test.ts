@@ -198,7 +198,8 @@ describe("the metrics", () => {
       outcome({
         billingState: "unpriced",
         costPicoUsd: undefined,
-        flags: ["NEGATIVE"],
+        // How it was counted is no anomaly.
+        flags: ["NEGATIVE", "ESTIMATED_BY_BYTES"],
         usageSource: "estimated",
       }),
     );
@@ -212,6 +213,7 @@ describe("the metrics", () => {
     ]) {
       expect(seen).toContain(sample);
     }
+    expect(seen.filter((sample) => sample.includes("ESTIMATED_BY_BYTES"))).toEqual([]);
     expect(seen.filter((sample) => sample.startsWith("llm_gateway_cost_total"))).toEqual([]);
   });
 

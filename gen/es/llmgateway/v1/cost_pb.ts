@@ -573,7 +573,8 @@ export type CostRecord = Message<"llmgateway.v1.CostRecord"> & {
   unitPrices?: UnitPrices | undefined;
 
   /**
-   * What was wrong with the provider's usage, e.g. `NEGATIVE`.
+   * What was wrong with the provider's usage, e.g. `NEGATIVE`, and how the tokens were come by where that is worth a
+   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`.
    *
    * @generated from field: repeated string flags = 14;
    */

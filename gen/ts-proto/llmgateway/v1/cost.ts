@@ -381,7 +381,10 @@ export interface CostRecord {
   unitPrices?:
     | UnitPrices
     | undefined;
-  /** What was wrong with the provider's usage, e.g. `NEGATIVE`. */
+  /**
+   * What was wrong with the provider's usage, e.g. `NEGATIVE`, and how the tokens were come by where that is worth a
+   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`.
+   */
   flags: string[];
   /** Cost attribution. */
   tags: { [key: string]: string };

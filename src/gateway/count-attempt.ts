@@ -1,0 +1,32 @@
+import type { CompletionInput } from "../core/completion.ts";
+import { ProviderError } from "../core/provider-error.ts";
+import type { CountedTokens, UsageEstimator } from "../pricing/usage-estimator.ts";
+import type { ReceivedText } from "./received-text.ts";
+import { type AttemptResult, needsEstimate } from "./settle-attempt.ts";
+
+/** An outcome is on the ledger within 250 ms of its signal; the rest is the journal's. */
+export const MAX_COUNT_MS = 150;
+/** At its deadline the caller waits for the attempts' costs, and is answered within 50 ms. */
+const MAX_COUNT_AT_DEADLINE_MS = 20;
+
+/** How long the count for a request may take that ended so. */
+export function maxCountMs({ reason }: AbortSignal): number {
+  const atDeadline = reason instanceof ProviderError && reason.reason === "DEADLINE_EXCEEDED";
+  return atDeadline ? MAX_COUNT_AT_DEADLINE_MS : MAX_COUNT_MS;
+}
+
+/** Counts the tokens of an attempt whose provider did not. Undefined when that is not needed, or takes too long. */
+export async function countAttempt(
+  estimator: UsageEstimator,
+  attempt: {
+    readonly input: CompletionInput;
+    readonly output: ReceivedText;
+    readonly result: AttemptResult;
+    readonly maxMs: number;
+  },
+): Promise<CountedTokens | undefined> {
+  const { input, output, result, maxMs } = attempt;
+  if (!needsEstimate(result)) return undefined;
+  const { outputBytes } = result.kind === "answered" ? result.received : result.error.received;
+  return await estimator.estimate({ input, output: { text: output.text, outputBytes } }, maxMs);
+}
