@@ -5,6 +5,7 @@ import { sumAmounts, toAmounts } from "../../src/ledger/amounts.ts";
 import { buildCostStatement } from "../../src/ledger/cost-query-sql.ts";
 import { createCostReader, MAX_REPORT_ROWS } from "../../src/ledger/cost-reader.ts";
 import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
+import { divideReport } from "../../src/ledger/report-segments.ts";
 import type { DatabaseSource } from "../support/databases.ts";
 import { expectedReport, flatten } from "../support/expected-costs.ts";
 import {
@@ -134,9 +135,10 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
         expect((await reader.query(wholeHours)).totals.attempts).toBe(2n);
         expect(flatten(await reader.query({ ...wholeHours, asOf: before.asOf }))).toEqual(flatten(before));
 
-        // A first report takes the hourly sums less what is too new: what is recorded while it starts.
-        const { text, values } = buildCostStatement(wholeHours, before.asOf, 10);
-        expect(text).toContain("cost_rollup_hourly");
+        // A first report takes the sums less what is too new: what is recorded while it starts.
+        const bounds = { asOf: before.asOf, limit: 10 };
+        const { text, values } = buildCostStatement(wholeHours, divideReport(wholeHours), bounds);
+        expect(text).toContain("cost_rollup_daily_all_keys");
         const rows = (await database.query(text, values)).map((row) => ({
           key: [String(row.key_0)],
           ...toAmounts(row),

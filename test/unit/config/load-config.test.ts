@@ -41,7 +41,13 @@ describe("without any variable", () => {
       corsOrigins: [],
       maxInFlight: 2_000,
       shutdownGraceMs: 30_000,
-      database: { url: undefined, dataDir: ".data", poolSize: 10, preparedStatements: true },
+      database: {
+        url: undefined,
+        dataDir: ".data",
+        poolSize: 10,
+        preparedStatements: true,
+        retentionMonths: undefined,
+      },
       deadlines: {
         defaultMs: 60_000,
         maxMs: 600_000,
