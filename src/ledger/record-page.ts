@@ -90,7 +90,8 @@ ${NEWEST_FIRST} OFFSET ${bindings.bind(maxScanned - 1)}::bigint LIMIT 1`,
 }
 
 const ANYTHING = { apiKeyIds: [], providers: [], models: [] };
-const NEWEST_FIRST = "ORDER BY occurred_at DESC, record_id DESC";
+/** With the table's name: without it, ORDER BY would mean the texts that are selected under the same names. */
+const NEWEST_FIRST = "ORDER BY cost_record.occurred_at DESC, cost_record.record_id DESC";
 
 function buildPageStatement(
   filter: CostFilter,
