@@ -50,5 +50,22 @@ async function explain(
   values: Parameters<SqlQuery>[1],
 ): Promise<readonly string[]> {
   const rows = await run(`EXPLAIN (ANALYZE, BUFFERS) ${text}`, values);
-  return rows.map((row) => String(row["QUERY PLAN"]).slice(0, MAX_LINE_LENGTH));
+  return withoutIdleNodes(rows.map((row) => String(row["QUERY PLAN"]))).map((line) =>
+    line.slice(0, MAX_LINE_LENGTH),
+  );
+}
+
+/** Leaves out what was planned and never executed: the months that a page did not get to. */
+function withoutIdleNodes(lines: readonly string[]): readonly string[] {
+  const shown: string[] = [];
+  let idleDepth: number | undefined;
+  let idle = 0;
+  for (const line of lines) {
+    const depth = line.search(/\S/);
+    if (idleDepth !== undefined && depth > idleDepth) continue;
+    idleDepth = line.includes("(never executed)") ? depth : undefined;
+    if (idleDepth === undefined) shown.push(line);
+    else idle++;
+  }
+  return idle === 0 ? shown : [...shown, `(${idle} nodes that were never executed are left out)`];
 }

@@ -79,7 +79,7 @@ const REQUESTS = `
     latency, md5(n::text), tags, 'user-' || end_user, at, at + interval '60 milliseconds'
   FROM (${ROW}) AS made WHERE n % 20 <> 18`;
 
-/** Rows that one statement makes: it must end within the driver's time limit. */
+/** Rows that one statement makes. */
 const CHUNK_ROWS = 250_000;
 
 /** Makes the records and their requests. Indexes are taken away meanwhile: building them afterwards is faster. */

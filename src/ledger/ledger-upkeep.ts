@@ -23,6 +23,8 @@ export interface DroppedMonth {
 
 /** The months of the ledger's tables, looked after while the process runs. */
 export interface LedgerUpkeep {
+  /** Resolves when the round that is running, or was the last to run, is over; a failed one too. */
+  round(): Promise<void>;
   /** Ends after the statement that is running. */
   stop(): Promise<void>;
 }
@@ -67,6 +69,7 @@ export function startLedgerUpkeep(options: LedgerUpkeepOptions): LedgerUpkeep {
   }
 
   return {
+    round: () => running,
     async stop() {
       stopped = true;
       clearTimeout(timer);
