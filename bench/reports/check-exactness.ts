@@ -25,7 +25,8 @@ export async function checkExactness(
     `SELECT count(*)::text AS records, coalesce(sum(cost_usd), 0)::numeric(30,12)::text AS cost_usd,
        (SELECT count(*)::text FROM request_log) AS requests FROM cost_record`,
   );
-  const { records, requests, cost_usd: costUsd } = sums ?? {};
+  const [records, requests, costUsd] = [sums?.records, sums?.requests, sums?.cost_usd].map(String);
+  const kept = `${records} records, ${requests} requests, ${costUsd} USD`;
   for (const groupBy of [
     [],
     ["api_key"],
@@ -35,13 +36,12 @@ export async function checkExactness(
   ] as const) {
     const { totals } = await reader.query({ ...ALL, start, end, groupBy, tagKey: undefined });
     const told = `${totals.attempts} records, ${totals.requests} requests, ${formatUsd(totals.costPicoUsd)} USD`;
-    const kept = `${records} records, ${requests} requests, ${costUsd} USD`;
     if (told !== kept) differences.push(`report by ${groupBy.join(", ")}: ${told}; records: ${kept}`);
   }
   return {
     differences,
-    records: BigInt(String(records)),
-    requests: BigInt(String(requests)),
-    costUsd: String(costUsd),
+    records: BigInt(records ?? 0),
+    requests: BigInt(requests ?? 0),
+    costUsd: costUsd ?? "",
   };
 }

@@ -28,7 +28,7 @@ export async function assertReportKept(
   if (read) throw notKept(detailsFrom, "reports on whole hours, without tags and end users, go further back");
   const summed = spanOfRollups(segments);
   if (summed && summed.start < detailsFrom && recordedUntil && asOf <= recordedUntil)
-    throw notKept(detailsFrom, "as_of is earlier than some that were recorded before that instant");
+    throw notKept(detailsFrom, "as_of must be later than the instant at which the last of them was recorded");
 }
 
 /** The same for a page of records. @throws GatewayError INVALID_REQUEST */
