@@ -17,6 +17,7 @@ import { createCostReader } from "./ledger/cost-reader.ts";
 import { ledgerEntities } from "./ledger/entities.ts";
 import { openJournal } from "./ledger/journal.ts";
 import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
+import { startLedgerUpkeep } from "./ledger/ledger-upkeep.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
 import { loadPepper } from "./pepper.ts";
 import { createTokenizer } from "./pricing/tokenizer.ts";
@@ -78,6 +79,14 @@ export async function startApp(config: Config): Promise<App> {
   });
   const ledger = await startLedger(dataDir, database, telemetry);
   telemetry.observeLedger(() => ({ records: ledger.depth, oldestAgeMs: ledger.oldestAgeMs }));
+  const upkeep = startLedgerUpkeep({
+    database,
+    retentionMonths: config.database.retentionMonths,
+    caughtUp: () => ledger.caughtUp(),
+    onDropped: ({ costUsd, ...month }) =>
+      telemetry.log.warn("ledger_month_dropped", { ...month, cost_usd: costUsd }),
+    onError: (error) => telemetry.log.error("ledger_upkeep_failed", {}, error),
+  });
 
   const pepper = await loadPepper(config.keyPepper, config.database.dataDir);
   const keyStore = createKeyStore(database);
@@ -140,6 +149,7 @@ export async function startApp(config: Config): Promise<App> {
       await tokenizer.close();
       await retired;
       await closeProviders(routing.providers);
+      await upkeep.stop();
       await database.close();
       lock?.release();
       await telemetry.shutdown();
@@ -164,6 +174,7 @@ async function startLedger(
     onSyncError: onWriteError,
     // The row is in no database: this line is the only copy, and it holds neither prompts nor secrets.
     onRejected: (error, { table, json }) => log.error("ledger_row_rejected", { table, row: json }, error),
+    onLate: (rows) => log.error("ledger_rows_late", { rows: rows.length }),
     onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),
   });
 }

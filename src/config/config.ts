@@ -49,6 +49,8 @@ export interface DatabaseConfig {
   readonly poolSize: number;
   /** False behind a proxy that pools connections by transaction and does not know of prepared statements. */
   readonly preparedStatements: boolean;
+  /** Whole months that records are kept besides the current one; undefined keeps them for ever. */
+  readonly retentionMonths: number | undefined;
 }
 
 export interface DeadlineConfig {

@@ -15,6 +15,8 @@ const LOG_LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "erro
 const MIN_ADMIN_KEY_LENGTH = 32;
 const MIN_PEPPER_LENGTH = 32;
 const DAY_SECONDS = 86_400;
+/** A century. */
+const MAX_RETENTION_MONTHS = 1_200;
 
 /**
  * Reads the environment and the optional file into one frozen object.
@@ -97,6 +99,7 @@ function readDatabase(environment: EnvironmentReader) {
     dataDir: environment.text("DATA_DIR") ?? ".data",
     poolSize: environment.integer("DATABASE_POOL_SIZE", { fallback: 10, min: 2, max: 1_000 }),
     preparedStatements: environment.oneOf("DATABASE_PREPARED_STATEMENTS", ["on", "off"], "on") === "on",
+    retentionMonths: environment.optionalInteger("RETENTION_MONTHS", { min: 2, max: MAX_RETENTION_MONTHS }),
   };
 }
 

@@ -48,12 +48,17 @@ export class EnvironmentReader {
     name: string,
     range: { readonly fallback: number; readonly min: number; readonly max: number },
   ): number {
+    return this.optionalInteger(name, range) ?? range.fallback;
+  }
+
+  /** Undefined when it is not set. */
+  optionalInteger(name: string, range: { readonly min: number; readonly max: number }): number | undefined {
     const text = this.text(name);
-    if (text === undefined) return range.fallback;
+    if (text === undefined) return undefined;
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= range.min && value <= range.max) return value;
     this.issues.push(`${name} must be a whole number from ${range.min} to ${range.max}`);
-    return range.fallback;
+    return undefined;
   }
 
   /** Seconds, with a fraction if need be, as milliseconds. */

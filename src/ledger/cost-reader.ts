@@ -5,7 +5,9 @@ import { settleAsOf } from "./as-of.ts";
 import { buildCostStatement } from "./cost-query-sql.ts";
 import { assertFilter, invalid } from "./filter-sql.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
+import { assertReportKept } from "./ledger-retention.ts";
 import { readRecordPage } from "./record-page.ts";
+import { divideReport } from "./report-segments.ts";
 
 /** Groups in one report at most. */
 export const MAX_REPORT_ROWS = 10_000;
@@ -13,7 +15,7 @@ export const MAX_DIMENSIONS = 4;
 
 export interface CostReaderOptions {
   /** Awaited before each read: for what was acknowledged to reach the database. */
-  readonly beforeRead?: () => Promise<void>;
+  readonly beforeRead?: () => Promise<unknown>;
 }
 
 /**
@@ -40,8 +42,10 @@ export function createCostReader(database: LedgerDatabase, options: CostReaderOp
 
 async function readReport(database: LedgerDatabase, query: CostQuery): Promise<CostReport> {
   const asOf = await settleAsOf(database, query.asOf);
-  const { text, values } = buildCostStatement(query, asOf, MAX_REPORT_ROWS + 1);
+  const segments = divideReport(query);
+  const { text, values } = buildCostStatement(query, segments, { asOf, limit: MAX_REPORT_ROWS + 1 });
   const found = await database.snapshot((run) => run(text, values));
+  await assertReportKept(database, segments, asOf);
   if (found.length > MAX_REPORT_ROWS) {
     throw new GatewayError(
       "INVALID_REQUEST",

@@ -6,7 +6,8 @@ import {
   type WriteFailure,
 } from "./batch-writer.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
-import { priceToJson } from "./stored-rows.ts";
+import { createLedgerMonths } from "./ledger-months.ts";
+import { monthOf, priceToJson } from "./stored-rows.ts";
 import { WRITE_STATEMENT, WRITE_STATEMENT_NAME } from "./write-statement.ts";
 
 export interface DatabaseWriterOptions {
@@ -19,17 +20,23 @@ export interface DatabaseWriterOptions {
   /** After each write that failed; everything in it is kept. */
   readonly onWriteError?: (error: unknown, failure: WriteFailure) => void;
   /** The database refuses this row for ever. `json` is the whole row, so that a log can keep it. */
-  readonly onRejected?: (error: unknown, row: RejectedRow) => void;
+  readonly onRejected?: (error: unknown, row: LedgerRow) => void;
+  /**
+   * These rows came after retention had dropped their month. They are in `ledger_late_row`, and in no sum: that they
+   * are not there already cannot be known any more.
+   */
+  readonly onLate?: (rows: readonly LedgerRow[]) => void;
   /** Once aborted, what is not written is given up: its `add` rejects. */
   readonly signal?: AbortSignal;
 }
 
-export interface RejectedRow {
+/** A row as the journal and the log keep it. */
+export interface LedgerRow {
   readonly table: "cost_record" | "request_log";
   readonly json: string;
 }
 
-export type DatabaseRow = RejectedRow & { readonly priceId: string | undefined };
+export type DatabaseRow = LedgerRow & { readonly priceId: string | undefined };
 
 export interface DatabaseWriter {
   readonly writer: BatchWriter<DatabaseRow>;
@@ -41,14 +48,36 @@ export const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 2_000 };
 /** Ids of prices that are known to be stored; past this the set starts anew, which costs a few repeated inserts. */
 const MAX_KNOWN_PRICES = 10_000;
 
-/** Writes rows in batches, and with them the prices that they name and that were remembered before. */
+/**
+ * Writes rows in batches, and with them the prices that they name and that were remembered before. The months that the
+ * rows belong to are made when they are not there.
+ */
 export function createDatabaseWriter(
   database: Pick<LedgerDatabase, "query">,
   options: DatabaseWriterOptions,
 ): DatabaseWriter {
   const prices = createPriceRows();
+  const months = createLedgerMonths(database);
+  const { onLate = () => {} } = options;
+  const write = async (rows: readonly DatabaseRow[]): Promise<void> => {
+    const dropped = await months.ensure(monthsOf(rows));
+    const isLate = ({ json }: DatabaseRow): boolean => dropped.has(monthOf(json) ?? "");
+    const late = dropped.size > 0 ? rows.filter(isLate) : [];
+    if (late.length > 0) await keepLateRows(database, late);
+    await writeBatch(database, late.length > 0 ? rows.filter((row) => !isLate(row)) : rows, prices);
+    if (late.length > 0) onLate(late.map(({ table, json }) => ({ table, json })));
+  };
   const writer = createBatchWriter<DatabaseRow>({
-    write: (rows) => writeBatch(database, rows, prices),
+    write: async (rows) => {
+      try {
+        await write(rows);
+      } catch (error) {
+        if (!isMonthMissing(error)) throw error;
+        // Another process has dropped it since this one saw it.
+        months.forget();
+        await write(rows);
+      }
+    },
     isEntryError,
     maxBatchRows: options.maxBatchRows ?? DEFAULT_MAX_BATCH_ROWS,
     retryDelayMs: options.retryDelayMs ?? DEFAULT_RETRY_DELAY_MS,
@@ -58,6 +87,15 @@ export function createDatabaseWriter(
     signal: options.signal,
   });
   return { writer, prices };
+}
+
+function monthsOf(rows: readonly DatabaseRow[]): ReadonlySet<string> {
+  const months = new Set<string>();
+  for (const { json } of rows) {
+    const month = monthOf(json);
+    if (month !== undefined) months.add(month);
+  }
+  return months;
 }
 
 async function writeBatch(
@@ -76,6 +114,22 @@ async function writeBatch(
   const parameters = [records, requests, [...newPrices.values()]].map((rows) => `[${rows.join(",")}]`);
   await database.query(WRITE_STATEMENT, parameters, WRITE_STATEMENT_NAME);
   for (const priceId of newPrices.keys()) prices.stored(priceId);
+}
+
+/** Once each, like everything else. */
+async function keepLateRows(
+  database: Pick<LedgerDatabase, "query">,
+  rows: readonly DatabaseRow[],
+): Promise<void> {
+  const contents = rows.map(({ table, json }) => `{"table_name":"${table}","content":${json}}`);
+  await database.query(
+    `INSERT INTO ledger_late_row (row_id, table_name, occurred_at, content)
+     SELECT coalesce(content ->> 'record_id', content ->> 'request_log_id')::uuid, table_name,
+       (content ->> 'occurred_at')::timestamptz, content
+     FROM json_to_recordset($1::json) AS input (table_name text, content jsonb)
+     ON CONFLICT (row_id) DO NOTHING`,
+    [`[${contents.join(",")}]`],
+  );
 }
 
 type PriceRows = ReturnType<typeof createPriceRows>;
@@ -109,4 +163,10 @@ function isEntryError(error: unknown): boolean {
     typeof error.code === "string" &&
     /^(22|23|54)...$/.test(error.code)
   );
+}
+
+/** A row whose partition is not there: PostgreSQL reports a check violation, but of no constraint. */
+function isMonthMissing(error: unknown): boolean {
+  if (!(error instanceof Error && "code" in error) || error.code !== "23514") return false;
+  return !("constraint" in error) || error.constraint === undefined;
 }

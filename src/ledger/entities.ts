@@ -1,4 +1,5 @@
 import { defineEntity, p } from "@mikro-orm/core";
+import { DAILY, DAILY_ALL_KEYS, HOURLY, HOURLY_ALL_KEYS, MONTHLY } from "./rollups.ts";
 
 /**
  * The ledger's tables as the ORM sees them: a test compares them with what the migrations made. The hot paths use
@@ -75,7 +76,7 @@ const CostRecordEntity = defineEntity({
     latencyMs: milliseconds("latency_ms"),
     timeToFirstTokenMs: milliseconds("time_to_first_token_ms").nullable(),
     providerRequestId: text("provider_request_id").nullable(),
-    occurredAt: instant("occurred_at"),
+    occurredAt: instant("occurred_at").primary(),
     recordedAt: recordedAt(),
   },
   checks: [
@@ -108,7 +109,7 @@ const RequestLogEntity = defineEntity({
     traceId: text("trace_id").nullable(),
     tags: tags(),
     endUser: text("end_user").nullable(),
-    occurredAt: instant("occurred_at"),
+    occurredAt: instant("occurred_at").primary(),
     recordedAt: recordedAt(),
   },
   indexes: [
@@ -118,34 +119,84 @@ const RequestLogEntity = defineEntity({
   ],
 });
 
+const sums = () => ({
+  requests: count("requests"),
+  attempts: count("attempts"),
+  tokensIn: count("tokens_in"),
+  tokensOut: count("tokens_out"),
+  uncachedTokensIn: count("uncached_tokens_in"),
+  cacheReadTokensIn: count("cache_read_tokens_in"),
+  cacheWriteTokensIn: count("cache_write_tokens_in"),
+  textTokensOut: count("text_tokens_out"),
+  reasoningTokensOut: count("reasoning_tokens_out"),
+  costUsd: sumOfUsd("cost_usd"),
+  reportedAttempts: count("reported_attempts"),
+  estimatedAttempts: count("estimated_attempts"),
+  unpricedAttempts: count("unpriced_attempts"),
+  notBilledAttempts: count("not_billed_attempts"),
+  unknownAttempts: count("unknown_attempts"),
+  estimatedTokens: count("estimated_tokens"),
+  unpricedTokens: count("unpriced_tokens"),
+  unknownTokens: count("unknown_tokens"),
+  estimatedCostUsd: sumOfUsd("estimated_cost_usd"),
+  unknownCostUsd: sumOfUsd("unknown_cost_usd"),
+});
+const apiKey = () => ({ apiKeyId: text("api_key_id").primary() });
+const target = () => ({ provider: text("provider").primary(), model: text("model").primary() });
+
 const CostRollupHourlyEntity = defineEntity({
   name: "CostRollupHourly",
-  tableName: "cost_rollup_hourly",
+  tableName: HOURLY.table,
+  properties: { hour: instant("hour").primary(), ...apiKey(), ...target(), ...sums() },
+});
+
+const CostRollupDailyEntity = defineEntity({
+  name: "CostRollupDaily",
+  tableName: DAILY.table,
+  properties: { day: instant("day").primary(), ...apiKey(), ...target(), ...sums() },
+  indexes: [{ name: "cost_rollup_daily_key", properties: ["apiKeyId", "day"] }],
+});
+
+const CostRollupMonthlyEntity = defineEntity({
+  name: "CostRollupMonthly",
+  tableName: MONTHLY.table,
+  properties: { month: instant("month").primary(), ...apiKey(), ...target(), ...sums() },
+});
+
+const CostRollupHourlyAllKeysEntity = defineEntity({
+  name: "CostRollupHourlyAllKeys",
+  tableName: HOURLY_ALL_KEYS.table,
+  properties: { hour: instant("hour").primary(), ...target(), ...sums() },
+});
+
+const CostRollupDailyAllKeysEntity = defineEntity({
+  name: "CostRollupDailyAllKeys",
+  tableName: DAILY_ALL_KEYS.table,
+  properties: { day: instant("day").primary(), ...target(), ...sums() },
+});
+
+const LedgerRetentionEntity = defineEntity({
+  name: "LedgerRetention",
+  tableName: "ledger_retention",
   properties: {
-    hour: instant("hour").primary(),
-    apiKeyId: text("api_key_id").primary(),
-    provider: text("provider").primary(),
-    model: text("model").primary(),
-    requests: count("requests"),
+    month: instant("month").primary(),
     attempts: count("attempts"),
-    tokensIn: count("tokens_in"),
-    tokensOut: count("tokens_out"),
-    uncachedTokensIn: count("uncached_tokens_in"),
-    cacheReadTokensIn: count("cache_read_tokens_in"),
-    cacheWriteTokensIn: count("cache_write_tokens_in"),
-    textTokensOut: count("text_tokens_out"),
-    reasoningTokensOut: count("reasoning_tokens_out"),
+    requests: count("requests"),
     costUsd: sumOfUsd("cost_usd"),
-    reportedAttempts: count("reported_attempts"),
-    estimatedAttempts: count("estimated_attempts"),
-    unpricedAttempts: count("unpriced_attempts"),
-    notBilledAttempts: count("not_billed_attempts"),
-    unknownAttempts: count("unknown_attempts"),
-    estimatedTokens: count("estimated_tokens"),
-    unpricedTokens: count("unpriced_tokens"),
-    unknownTokens: count("unknown_tokens"),
-    estimatedCostUsd: sumOfUsd("estimated_cost_usd"),
-    unknownCostUsd: sumOfUsd("unknown_cost_usd"),
+    recordedUntil: instant("recorded_until").nullable(),
+    droppedAt: instant("dropped_at").defaultRaw("now()"),
+  },
+});
+
+const LedgerLateRowEntity = defineEntity({
+  name: "LedgerLateRow",
+  tableName: "ledger_late_row",
+  properties: {
+    rowId: p.uuid().primary().fieldName("row_id"),
+    tableName: text("table_name"),
+    occurredAt: instant("occurred_at"),
+    content: p.json().columnType("jsonb"),
+    recordedAt: recordedAt(),
   },
 });
 
@@ -155,4 +206,10 @@ export const ledgerEntities = [
   CostRecordEntity,
   RequestLogEntity,
   CostRollupHourlyEntity,
+  CostRollupDailyEntity,
+  CostRollupMonthlyEntity,
+  CostRollupHourlyAllKeysEntity,
+  CostRollupDailyAllKeysEntity,
+  LedgerRetentionEntity,
+  LedgerLateRowEntity,
 ] as const;

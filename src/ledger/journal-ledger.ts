@@ -33,10 +33,10 @@ export interface JournalLedger extends Ledger {
   /** Attempts that were opened and not settled. */
   readonly openAttempts: number;
   /**
-   * For reads of the database: resolves when it has taken what was acknowledged before; at once while it takes
-   * nothing, and after two seconds at the latest.
+   * For reads of the database: resolves with true when it has taken what was acknowledged before; with false at once
+   * while it takes nothing, and after two seconds at the latest.
    */
-  caughtUp(): Promise<void>;
+  caughtUp(): Promise<boolean>;
   /**
    * Refuses new attempts, makes everything accepted durable, ships for at most so long, and closes the journal. What
    * is left is for the next start. The database stays open.
@@ -106,7 +106,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
     },
     flush: () => journal.flush(),
     async caughtUp() {
-      if (!shipper.failing) await shipper.shipped(CATCH_UP_TIMEOUT_MS);
+      return !shipper.failing && (await shipper.shipped(CATCH_UP_TIMEOUT_MS));
     },
     async close(timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS) {
       closed = true;

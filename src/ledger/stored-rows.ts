@@ -78,6 +78,19 @@ export function requestToJson(requestLogId: string, entry: RequestLogEntry): str
   });
 }
 
+const OCCURRED_AT = '"occurred_at":"';
+
+/**
+ * The month (`2026-11`) that a row of `cost_record` or `request_log` belongs to; undefined for what is no such row.
+ * Within a JSON string the quotes would be escaped, and a tag of that name stands before the column.
+ */
+export function monthOf(json: string): string | undefined {
+  const at = json.lastIndexOf(OCCURRED_AT);
+  if (at < 0) return undefined;
+  const month = json.slice(at + OCCURRED_AT.length, at + OCCURRED_AT.length + 7);
+  return /^\d{4}-\d\d$/.test(month) ? month : undefined;
+}
+
 /** The row of `price`, as JSON text. */
 export function priceToJson(price: Price): string {
   return toStorableJson({

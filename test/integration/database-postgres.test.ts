@@ -1,14 +1,17 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { CostReader } from "../../src/core/ledger.ts";
 import type { Database } from "../../src/db/database.ts";
 import { openDatabase } from "../../src/db/open-database.ts";
 import { createCostReader } from "../../src/ledger/cost-reader.ts";
 import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
+import { startLedgerUpkeep } from "../../src/ledger/ledger-upkeep.ts";
 import { WRITE_MARKER } from "../../src/ledger/write-statement.ts";
 import { costQuery } from "../suites/ledger-suite.ts";
 import { allEntities } from "../support/databases.ts";
 import { expectedReport, flatten } from "../support/expected-costs.ts";
 import { randomTraffic, sampleIntent, sampleOutcome, sampleRequest } from "../support/ledger-samples.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { findRollupDifferences } from "../support/rollup-differences.ts";
 
 let postgres: TestPostgres;
 const opened: Database[] = [];
@@ -40,7 +43,7 @@ test("several replicas may open an empty database at once", async () => {
   const [applied] = await (databases[0] as Database).query(
     "SELECT count(*)::int AS count FROM mikro_orm_migrations",
   );
-  expect(applied?.count).toBe(2);
+  expect(applied?.count).toBe(3);
 });
 
 test("an older version refuses a database that a newer one migrated", async () => {
@@ -78,7 +81,79 @@ test("two processes that write the same hours at once lose nothing and do not de
   const [database] = databases;
   const report = await createCostReader(database as Database).query(query);
   expect(flatten(report)).toEqual(expectedReport(all, query));
+  expect(await findRollupDifferences((database as Database).query)).toEqual([]);
   expect(errors).toEqual([]);
+});
+
+test("replicas that make the same months, and drop the same old ones, do so once and lose nothing", async () => {
+  const url = await postgres.createDatabase();
+  const databases = await Promise.all([open(url), open(url), open(url)]);
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  const months = Array.from({ length: 12 }, (_, index) => new Date(Date.UTC(2024, index, 15)));
+  const outcomes = months.flatMap((occurredAt) => [
+    sampleOutcome({ occurredAt }),
+    sampleOutcome({ occurredAt }),
+  ]);
+  const ledgers = databases.map((database) =>
+    createDatabaseLedger(database, { maxBatchRows: 3, onWriteError: onError }),
+  );
+  await Promise.all(ledgers.flatMap(({ settle }) => outcomes.map(settle)));
+  const report = costQuery({ start: new Date("2024-01-01T00:00:00Z"), groupBy: ["month"] });
+  const [reader] = databases.map((database) => createCostReader(database)) as [CostReader];
+  const before = await reader.query(report);
+  expect(flatten(before)).toEqual(expectedReport({ outcomes, requests: [] }, report));
+
+  const dropped: string[] = [];
+  const now = Array.from({ length: 200 }, () => sampleOutcome({ occurredAt: new Date() }));
+  const upkeeps = databases.map((database) =>
+    startLedgerUpkeep({
+      ...{ database, retentionMonths: 2, caughtUp: async () => true, onError },
+      onDropped: ({ month }) => dropped.push(month),
+    }),
+  );
+  await Promise.all([
+    ...now.map((outcome) => ledgers[0]?.settle(outcome)),
+    ...upkeeps.map((upkeep) => upkeep.round()),
+  ]);
+  for (const upkeep of upkeeps) await upkeep.stop();
+  expect(dropped.sort()).toEqual(months.map((month) => month.toISOString().slice(0, 7)));
+  expect(
+    flatten(await reader.query({ ...report, end: new Date("2025-01-01T00:00:00Z") })).totals.attempts,
+  ).toBe(24n);
+  expect(
+    (await reader.query(costQuery({ start: months[0], end: new Date(Date.now() + 60_000) }))).totals.attempts,
+  ).toBe(224n);
+  expect(errors).toEqual([]);
+});
+
+test("a report that is running keeps its month from being dropped, and nobody waits long for that", async () => {
+  const database = await open(await postgres.createDatabase());
+  const ledger = createDatabaseLedger(database);
+  await ledger.settle(sampleOutcome({ occurredAt: new Date("2024-05-05T00:00:00Z") }));
+  const errors: unknown[] = [];
+  const dropped: unknown[] = [];
+  const keepUp = async () => {
+    const upkeep = startLedgerUpkeep({
+      ...{ database, retentionMonths: 2, caughtUp: async () => true },
+      onDropped: (month) => dropped.push(month),
+      onError: (error) => errors.push(error),
+    });
+    await upkeep.round();
+    await upkeep.stop();
+  };
+  await database.snapshot(async (query) => {
+    await query("SELECT count(*) FROM cost_record");
+    const startedAtMs = performance.now();
+    const kept = keepUp();
+    await untilRunning(database, "drop_oldest_ledger_month");
+    await Promise.all([kept, ledger.settle(sampleOutcome())]);
+    expect(performance.now() - startedAtMs).toBeLessThan(10_000);
+    expect(errors).toEqual([expect.objectContaining({ code: "55P03" })]);
+    expect(await query("SELECT count(*)::int AS count FROM cost_record")).toEqual([{ count: 1 }]);
+  });
+  await keepUp();
+  expect(dropped).toMatchObject([{ month: "2024-05", attempts: "1" }]);
 });
 
 test("a report waits for writes that began before its instant, and so can be repeated", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { openDatabase } from "../../src/db/open-database.ts";
 import { describeLedger } from "../suites/ledger-suite.ts";
+import { describeMonths } from "../suites/months-suite.ts";
 import { allEntities } from "../support/databases.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 
@@ -11,6 +12,8 @@ beforeAll(async () => {
 });
 afterAll(() => postgres.close());
 
-describeLedger("PostgreSQL", () => ({
+const source = {
   open: async () => openDatabase({ url: await postgres.createDatabase(), entities: allEntities }),
-}));
+};
+describeLedger("PostgreSQL", () => source);
+describeMonths("PostgreSQL", () => source);

@@ -5,6 +5,7 @@ import { sumAmounts, toAmounts } from "../../src/ledger/amounts.ts";
 import { buildCostStatement } from "../../src/ledger/cost-query-sql.ts";
 import { createCostReader, MAX_REPORT_ROWS } from "../../src/ledger/cost-reader.ts";
 import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
+import { divideReport } from "../../src/ledger/report-segments.ts";
 import type { DatabaseSource } from "../support/databases.ts";
 import { expectedReport, flatten } from "../support/expected-costs.ts";
 import {
@@ -15,6 +16,7 @@ import {
   sampleOutcome,
   sampleRequest,
 } from "../support/ledger-samples.ts";
+import { findRollupDifferences } from "../support/rollup-differences.ts";
 
 export const WHOLE_YEAR: CostFilter = {
   start: new Date("2026-01-01T00:00:00Z"),
@@ -112,10 +114,11 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
         const accepted = [...traffic.outcomes.map(ledger.settle), ...traffic.requests.map(ledger.finish)];
         await Promise.all([...accepted, ...traffic.outcomes.slice(0, 50).map(ledger.settle)]);
 
+        expect(await findRollupDifferences(database.query)).toEqual([]);
         for (const query of randomQueries(60)) {
           const report = await reader.query(query);
           expect(flatten(report), JSON.stringify(query)).toEqual(expectedReport(traffic, query));
-          // The same instant again reads the records instead of the hourly sums.
+          // The same instant again takes off what was recorded since.
           const again = await reader.query({ ...query, asOf: report.asOf });
           expect(flatten(again), JSON.stringify(query)).toEqual(flatten(report));
         }
@@ -134,9 +137,10 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
         expect((await reader.query(wholeHours)).totals.attempts).toBe(2n);
         expect(flatten(await reader.query({ ...wholeHours, asOf: before.asOf }))).toEqual(flatten(before));
 
-        // A first report takes the hourly sums less what is too new: what is recorded while it starts.
-        const { text, values } = buildCostStatement(wholeHours, before.asOf, 10);
-        expect(text).toContain("cost_rollup_hourly");
+        // A first report takes the sums less what is too new: what is recorded while it starts.
+        const bounds = { asOf: before.asOf, limit: 10 };
+        const { text, values } = buildCostStatement(wholeHours, divideReport(wholeHours), bounds);
+        expect(text).toContain("cost_rollup_daily_all_keys");
         const rows = (await database.query(text, values)).map((row) => ({
           key: [String(row.key_0)],
           ...toAmounts(row),

@@ -17,8 +17,11 @@ export interface TestPostgres {
   close(): Promise<void>;
 }
 
-/** A real PostgreSQL server of the test's own: fsync on, a free port, its data in the temporary directory. */
-export async function startPostgres(): Promise<TestPostgres> {
+/**
+ * A real PostgreSQL server of the test's own: fsync on, a free port, its data in the temporary directory.
+ * @param settings `name=value`, beside and over those that tests have
+ */
+export async function startPostgres(settings: readonly string[] = []): Promise<TestPostgres> {
   const databaseDir = await mkdtemp(join(tmpdir(), "llm-gateway-postgres-"));
   const port = await findFreePort();
   const server = new EmbeddedPostgres({
@@ -29,7 +32,9 @@ export async function startPostgres(): Promise<TestPostgres> {
     persistent: true,
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ["--encoding=UTF8", "--locale=C", "--no-sync"],
-    postgresFlags: ["-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "max_wal_size=1GB"],
+    postgresFlags: ["max_connections=100", "shared_buffers=128MB", "max_wal_size=1GB", ...settings].flatMap(
+      (setting) => ["-c", setting],
+    ),
     onLog: () => {},
     onError: () => {},
   });

@@ -1,15 +1,17 @@
 import { expect, test } from "vitest";
 import { createDatabaseLedger, type DatabaseLedgerOptions } from "../../../src/ledger/database-ledger.ts";
 import type { SqlQuery, SqlRow } from "../../../src/ledger/ledger-database.ts";
+import { WRITE_STATEMENT } from "../../../src/ledger/write-statement.ts";
 import { sampleIntent, sampleOutcome, sampleRequest } from "../../support/ledger-samples.ts";
 
-/** A database that answers each statement only when told to. */
+/** A database that answers each write of records only when told to. */
 function setUp(options: DatabaseLedgerOptions = {}) {
   const statements: { values: readonly unknown[]; resolve: () => void; reject: (error: Error) => void }[] =
     [];
-  const query: SqlQuery = (_, values = []) =>
+  const query: SqlQuery = (text, values = []) =>
     new Promise<readonly SqlRow[]>((resolve, reject) => {
-      statements.push({ values, resolve: () => resolve([]), reject });
+      if (text !== WRITE_STATEMENT) resolve([{ kept: true }]);
+      else statements.push({ values, resolve: () => resolve([]), reject });
     });
   const ledger = createDatabaseLedger({ query }, { retryDelayMs: { first: 1, max: 1 }, ...options });
   const nextStatement = async (index: number) => {

@@ -77,6 +77,7 @@ export type CostFilter = Message<"llmgateway.v1.CostFilter"> & {
 
   /**
    * Only what was recorded before this instant: a query with the `as_of` of an earlier answer repeats that answer.
+   * Where records are kept for a time only, what needs older ones is refused: tags, end users, parts of an hour, lists.
    *
    * @generated from field: google.protobuf.Timestamp as_of = 8;
    */
@@ -448,7 +449,7 @@ export const ListCostRecordsRequestSchema: GenMessage<ListCostRecordsRequest> = 
   messageDesc(file_llmgateway_v1_cost, 7);
 
 /**
- * A page of records.
+ * A page of records. With filters that few records pass it may be short, or empty, and not be the last.
  *
  * @generated from message llmgateway.v1.ListCostRecordsResponse
  */
@@ -461,7 +462,7 @@ export type ListCostRecordsResponse = Message<"llmgateway.v1.ListCostRecordsResp
   records: CostRecord[];
 
   /**
-   * Asks for the next page; empty on the last.
+   * Asks for the next page; empty on the last, and only there.
    *
    * @generated from field: string next_page_token = 2;
    */

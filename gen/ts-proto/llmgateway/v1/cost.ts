@@ -208,7 +208,10 @@ export interface CostFilter {
   tags: { [key: string]: string };
   /** Only these end users. */
   endUsers: string[];
-  /** Only what was recorded before this instant: a query with the `as_of` of an earlier answer repeats that answer. */
+  /**
+   * Only what was recorded before this instant: a query with the `as_of` of an earlier answer repeats that answer.
+   * Where records are kept for a time only, what needs older ones is refused: tags, end users, parts of an hour, lists.
+   */
   asOf?: Date | undefined;
 }
 
@@ -339,11 +342,11 @@ export interface ListCostRecordsRequest {
   pageToken: string;
 }
 
-/** A page of records. */
+/** A page of records. With filters that few records pass it may be short, or empty, and not be the last. */
 export interface ListCostRecordsResponse {
   /** The records, newest first. */
   records: CostRecord[];
-  /** Asks for the next page; empty on the last. */
+  /** Asks for the next page; empty on the last, and only there. */
   nextPageToken: string;
 }
 
