@@ -48,6 +48,11 @@ export function createDatabaseLedger(
       prices.remember(price);
       await writer.add({ table: "cost_record", json: chargeToJson(outcome), priceId: price?.priceId });
     },
+    async correct(outcome: AttemptOutcome): Promise<void> {
+      const { price } = outcome.intent;
+      prices.remember(price);
+      await writer.add({ table: "late_outcome", json: chargeToJson(outcome), priceId: price?.priceId });
+    },
     async finish(entry: RequestLogEntry): Promise<void> {
       // A request that spent nothing was never bounded by `open`.
       if (entry.attempts === 0 && (closed || isFull())) throw unavailable();

@@ -94,6 +94,13 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       const row = { kind: "row", table: "cost_record", json, priceId: price?.priceId, attemptId } as const;
       await journalPrice(price, (operations) => keep([...operations, row]));
     },
+    async correct(outcome: AttemptOutcome): Promise<void> {
+      const { price } = outcome.intent;
+      const json = chargeToJson(outcome);
+      const ended = { priceId: price?.priceId, attemptId: undefined };
+      const row = { kind: "row", table: "late_outcome", json, ...ended } as const;
+      await journalPrice(price, (operations) => keep([...operations, row]));
+    },
     async finish(entry: RequestLogEntry): Promise<void> {
       // A request that spent nothing was never bounded by `open`.
       if (entry.attempts === 0 && (closed || isFull())) throw unavailable();

@@ -30,22 +30,37 @@ WITH new_record AS (
 ), new_price AS (
   ${insertOf("price", PRICE_COLUMNS, "$3")}
   ON CONFLICT (price_id) DO NOTHING
-), amount AS (
+), ${rollupExpressions("new_record", "new_request")}
+SELECT true AS written`;
+
+/**
+ * The WITH queries that add rows to the hourly sums. `records` and `requests` name WITH queries that return whole rows
+ * of `cost_record` and of `request_log`.
+ */
+export function rollupExpressions(records: string, requests?: string): string {
+  return `amount AS (
   SELECT date_trunc('hour', occurred_at, 'UTC') AS hour, api_key_id, provider, model,
     0 AS requests, ${ATTEMPT_AMOUNTS.map((amount) => `${amount.ofRecord} AS ${amount.column}`).join(", ")}
-  FROM new_record
+  FROM ${records}${
+    requests === undefined
+      ? ""
+      : `
   UNION ALL
   SELECT date_trunc('hour', occurred_at, 'UTC'), api_key_id, coalesce(provider, ''), coalesce(model, ''),
     1, ${ATTEMPT_AMOUNTS.map(() => "0").join(", ")}
-  FROM new_request WHERE ${COUNTED_REQUEST}
-)
+  FROM ${requests} WHERE ${COUNTED_REQUEST}`
+  }
+), new_rollup AS (
 INSERT INTO cost_rollup_hourly (${[...KEY, ...AMOUNT_COLUMNS].join(", ")})
 SELECT ${[...KEY, ...AMOUNT_COLUMNS.map((column) => `sum(${column})`)].join(", ")}
 FROM amount GROUP BY ${KEY.join(", ")} ORDER BY ${KEY.join(", ")}
 ON CONFLICT (${KEY.join(", ")}) DO UPDATE SET
-  ${AMOUNT_COLUMNS.map((column) => `${column} = cost_rollup_hourly.${column} + excluded.${column}`).join(", ")}`;
+  ${AMOUNT_COLUMNS.map((column) => `${column} = cost_rollup_hourly.${column} + excluded.${column}`).join(", ")}
+)`;
+}
 
-function insertOf(table: string, columns: readonly Column[], parameter: string): string {
+/** An INSERT of the rows of a JSON array; what to do about a conflict goes after it. */
+export function insertOf(table: string, columns: readonly Column[], parameter: string): string {
   const names = columns.map((column) => column.name).join(", ");
   const types = columns.map((column) => `${column.name} ${column.type}`).join(", ");
   return `INSERT INTO ${table} (${names}) SELECT ${names} FROM json_to_recordset(${parameter}::json) AS input (${types})`;

@@ -1,6 +1,8 @@
+import { describeCorrections } from "../suites/correction-suite.ts";
 import { describeLedger } from "../suites/ledger-suite.ts";
 import { createPgliteSource } from "../support/databases.ts";
 
 const source = createPgliteSource();
 
 describeLedger("the embedded database", () => source);
+describeCorrections("the embedded database", () => source);

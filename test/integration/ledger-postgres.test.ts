@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from "vitest";
 import { openDatabase } from "../../src/db/open-database.ts";
+import { describeCorrections } from "../suites/correction-suite.ts";
 import { describeLedger } from "../suites/ledger-suite.ts";
 import { allEntities } from "../support/databases.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
@@ -11,6 +12,9 @@ beforeAll(async () => {
 });
 afterAll(() => postgres.close());
 
-describeLedger("PostgreSQL", () => ({
+const source = {
   open: async () => openDatabase({ url: await postgres.createDatabase(), entities: allEntities }),
-}));
+};
+
+describeLedger("PostgreSQL", () => source);
+describeCorrections("PostgreSQL", () => source);

@@ -23,6 +23,7 @@ export class RecordingLedger implements Ledger {
   readonly opened: AttemptIntent[] = [];
   readonly settled: AttemptOutcome[] = [];
   readonly checkpoints: (ReceivedOutput & { readonly attemptId: string })[] = [];
+  readonly corrected: AttemptOutcome[] = [];
   readonly finished: RequestLogEntry[] = [];
   readonly ready = true;
   readonly #timeline: string[];
@@ -57,6 +58,11 @@ export class RecordingLedger implements Ledger {
     this.#timeline.push(`settle ${outcome.intent.ordinal}`);
     await this.#behaviour.settle();
     this.#timeline.push(`settled ${outcome.intent.ordinal}`);
+  }
+
+  async correct(outcome: AttemptOutcome): Promise<void> {
+    this.corrected.push(outcome);
+    this.#timeline.push(`correct ${outcome.intent.ordinal}`);
   }
 
   async finish(entry: RequestLogEntry): Promise<void> {
