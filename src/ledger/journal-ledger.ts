@@ -3,6 +3,7 @@ import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../core/ledger.ts";
 import type { Price } from "../core/price.ts";
 import type { Journal } from "./journal.ts";
+import type { JournalView } from "./journal-check.ts";
 import { encodeIntent, encodePrice } from "./journal-codec.ts";
 import type { JournalOperation } from "./journal-store.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
@@ -32,6 +33,8 @@ export interface JournalLedger extends Ledger {
   readonly oldestAgeMs: number;
   /** Attempts that were opened and not settled. */
   readonly openAttempts: number;
+  /** What the journal holds, for checks. */
+  readonly journal: JournalView;
   /**
    * For reads of the database: resolves when it has taken what was acknowledged before; at once while it takes
    * nothing, and after two seconds at the latest.
@@ -106,6 +109,12 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       if (entry.attempts === 0 && (closed || isFull())) throw unavailable();
       const json = requestToJson(newId(), entry);
       await keep([{ kind: "row", table: "request_log", json, priceId: undefined, attemptId: undefined }]);
+    },
+    journal: {
+      get shippedUpTo() {
+        return shipper.shippedUpTo;
+      },
+      read: (afterSequence, limit) => journal.read(afterSequence, limit),
     },
     flush: () => journal.flush(),
     async caughtUp() {

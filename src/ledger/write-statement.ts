@@ -7,6 +7,19 @@ export const WRITE_MARKER = "/* llm-gateway ledger write */";
 /** Its name on the server: parsing and planning it takes 1.3 ms, which is 80 % of a batch with one request. */
 export const WRITE_STATEMENT_NAME = "llm_gateway_ledger_write";
 
+/** A table of sums by period, API key, provider and model. */
+export interface RollupTable {
+  readonly table: string;
+  /** Its column with the start of the period, and what that is to `date_trunc`. */
+  readonly period: string;
+  readonly unit: "hour" | "day";
+}
+
+/** Every table of sums that a write advances. */
+export const ROLLUP_TABLES: readonly RollupTable[] = [
+  { table: "cost_rollup_hourly", period: "hour", unit: "hour" },
+];
+
 const KEY = ["hour", "api_key_id", "provider", "model"];
 
 /**

@@ -2,6 +2,7 @@ import { afterAll, beforeAll } from "vitest";
 import { openDatabase } from "../../src/db/open-database.ts";
 import { describeCorrections } from "../suites/correction-suite.ts";
 import { describeLedger } from "../suites/ledger-suite.ts";
+import { describeVerification } from "../suites/verification-suite.ts";
 import { allEntities } from "../support/databases.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 
@@ -18,3 +19,4 @@ const source = {
 
 describeLedger("PostgreSQL", () => source);
 describeCorrections("PostgreSQL", () => source);
+describeVerification("PostgreSQL", () => source);
