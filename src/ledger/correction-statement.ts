@@ -35,7 +35,7 @@ const namesOf = (columns: readonly Column[], prefix: string): string =>
  * Corrects attempts by late outcomes. Parameter: the text of a JSON array of rows as `chargeToJson` makes them.
  * Returns `attempt_id` and `state` of each.
  */
-export const LATE_OUTCOME_STATEMENT: string = buildCorrectionStatement(OUTCOME_COLUMNS, "");
+export const LATE_OUTCOME_STATEMENT: string = buildCorrectionStatement(OUTCOME_COLUMNS, "charge", "");
 
 /**
  * Corrects attempts by another price, as one step of an adjustment, and stores the prices. Parameters: JSON arrays of
@@ -44,6 +44,7 @@ export const LATE_OUTCOME_STATEMENT: string = buildCorrectionStatement(OUTCOME_C
  */
 export const RERATING_STATEMENT: string = buildCorrectionStatement(
   PRICING_COLUMNS,
+  "in_force",
   `, new_price AS (
   ${insertOf("price", PRICE_COLUMNS, "$2")}
   ON CONFLICT (price_id) DO NOTHING
@@ -64,8 +65,15 @@ export const RERATING_STATEMENT: string = buildCorrectionStatement(
  * One statement, so the two entries of a correction are written together or not at all. The database itself finds the
  * entry in force and negates it: nobody has to know what another process wrote. Two corrections that race compute the
  * same ids, so the second one inserts nothing, and says `conflict`.
+ *
+ * A late outcome says something new unless it equals the charge, whatever was rated again since: so one that is told
+ * again leaves a re-rating alone.
  */
-function buildCorrectionStatement(changed: readonly Column[], more: string): string {
+function buildCorrectionStatement(
+  changed: readonly Column[],
+  unlessEqualTo: "charge" | "in_force",
+  more: string,
+): string {
   const input = [...changed, ...INPUT_COLUMNS].map(({ name, type }) => `${name} ${type}`).join(", ");
   return `${WRITE_MARKER}
 WITH input AS (
@@ -78,6 +86,8 @@ WITH input AS (
     ON record.attempt_id = input.attempt_id AND record.occurred_at = input.occurred_at AND record.kind = 'adjustment'
 ), in_force AS (
   SELECT DISTINCT ON (attempt_id) * FROM entry ORDER BY attempt_id, revision DESC
+), charge AS (
+  SELECT * FROM entry WHERE kind = 'charge'
 ), decision AS (
   SELECT input.attempt_id, CASE
     WHEN in_force.attempt_id IS NULL THEN 'missing'
@@ -85,9 +95,9 @@ WITH input AS (
       AND entry.adjustment_id IS NOT DISTINCT FROM input.adjustment_id) THEN 'done'
     WHEN in_force.revision <> input.expected_revision THEN 'conflict'
     WHEN (${namesOf(accountedIn(changed), "input.")}) IS NOT DISTINCT FROM
-      (${namesOf(accountedIn(changed), "in_force.")}) THEN 'equal'
+      (${namesOf(accountedIn(changed), `${unlessEqualTo}.`)}) THEN 'equal'
     ELSE 'applied' END AS state
-  FROM input LEFT JOIN in_force USING (attempt_id)
+  FROM input LEFT JOIN in_force USING (attempt_id) LEFT JOIN charge USING (attempt_id)
 ), correction AS (
   ${selectEntry("reversal", (name) => (SIGNED_NAMES.has(name) ? `-in_force.${name}` : `in_force.${name}`))}
   UNION ALL

@@ -123,6 +123,19 @@ export function describeCorrections(kind: string, source: () => DatabaseSource):
         expect(await records()).toHaveLength(1);
       }));
 
+    test("that are told again after a re-rating leave it alone", () =>
+      withDatabase(async ({ ledger, records, adjust, query }) => {
+        const [same, other] = [estimated(), estimated()];
+        const repeat = () => Promise.all([ledger.correct(same), ledger.correct(lateOutcome(other))]);
+        await Promise.all([same, other].map(ledger.settle));
+        await repeat();
+        await adjust({ scope: "all" });
+        const before = await query();
+        await repeat();
+        expect(await records()).toHaveLength(2 + 2 + 4);
+        expect(flatten(await query())).toEqual(flatten(before));
+      }));
+
     test("of an attempt that the ledger does not have are handed back, and hold up nobody", () =>
       withDatabase(async ({ database, records }) => {
         const rejected: string[] = [];
