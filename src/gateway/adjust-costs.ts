@@ -45,10 +45,9 @@ export function createCostAdjuster(dependencies: CostAdjusterDependencies): Cost
       const request = { ...asked, filter: narrowFilter(asked) };
       const timeLeft = createTimeLeft(dependencies.clock, call);
       const progress = await run(dependencies, request, actor.apiKeyId, timeLeft);
-      const { steps, position, adjustmentId, ...result } = progress;
-      const answer = { ...result, adjustmentId: request.dryRun ? undefined : adjustmentId };
-      dependencies.onAdjusted({ apiKeyId: actor.apiKeyId, request, result: answer });
-      return answer;
+      const result = toResult(progress, request.dryRun);
+      dependencies.onAdjusted({ apiKeyId: actor.apiKeyId, request, result });
+      return result;
     },
   };
 }
@@ -77,6 +76,16 @@ async function run(
     if (!timeLeft()) break;
   }
   return progress;
+}
+
+function toResult(progress: AdjustmentProgress, dryRun: boolean): AdjustmentResult {
+  const { requestId, complete, examined, adjusted, unchanged, stillUnpriced } = progress;
+  const { costBeforePicoUsd, costAfterPicoUsd, priceIds } = progress;
+  return {
+    adjustmentId: dryRun ? undefined : progress.adjustmentId,
+    ...{ requestId, complete, examined, adjusted, unchanged, stillUnpriced },
+    ...{ costBeforePicoUsd, costAfterPicoUsd, priceIds },
+  };
 }
 
 /** Reads pages until there is something to adjust, nothing more, or no time. */

@@ -172,7 +172,11 @@ async function readProgress(
   };
 }
 
-/** The entry in force of an attempt has the attempt's own time and id as its position, whatever was corrected. */
+/**
+ * The entry in force of an attempt has the attempt's own time and id as its position, whatever was corrected. It is
+ * found by a subquery for each entry rather than by an anti-join: statistics that have not heard of the adjustments
+ * yet made that a join of all with all.
+ */
 function buildPage(
   filter: CostFilter,
   scope: AdjustmentRequest["scope"],
@@ -189,8 +193,9 @@ function buildPage(
     scope === "unpriced"
       ? "billing_state <> 'not_billed' AND cost_usd IS NULL"
       : "billing_state <> 'not_billed'",
-    `NOT EXISTS (SELECT FROM cost_record AS later WHERE later.attempt_id = entry.attempt_id
-      AND later.occurred_at = entry.occurred_at AND later.kind = 'adjustment' AND later.revision > entry.revision)`,
+    `revision = (SELECT coalesce(max(adjustment.revision), 0) FROM cost_record AS adjustment
+      WHERE adjustment.attempt_id = entry.attempt_id AND adjustment.occurred_at = entry.occurred_at
+      AND adjustment.kind = 'adjustment')`,
   ];
   if (after) {
     const position = `(${bind(after.occurredAt.toISOString())}::timestamptz, ${bind(after.attemptId)}::uuid)`;

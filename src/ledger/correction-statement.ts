@@ -68,6 +68,9 @@ export const RERATING_STATEMENT: string = buildCorrectionStatement(
  *
  * A late outcome says something new unless it equals the charge, whatever was rated again since: so one that is told
  * again leaves a re-rating alone.
+ *
+ * Entries are looked up by LATERAL, one attempt after the other: statistics that have not heard of the adjustments yet
+ * made a join of all with all.
  */
 function buildCorrectionStatement(
   changed: readonly Column[],
@@ -79,20 +82,23 @@ function buildCorrectionStatement(
 WITH input AS (
   SELECT DISTINCT ON (attempt_id) * FROM json_to_recordset($1::json) AS input (${input}) ORDER BY attempt_id
 ), entry AS (
-  SELECT record.* FROM input JOIN cost_record AS record
-    ON record.record_id = input.attempt_id AND record.occurred_at = input.occurred_at
-  UNION ALL
-  SELECT record.* FROM input JOIN cost_record AS record
-    ON record.attempt_id = input.attempt_id AND record.occurred_at = input.occurred_at AND record.kind = 'adjustment'
+  SELECT record.* FROM input CROSS JOIN LATERAL (
+    SELECT * FROM cost_record WHERE record_id = input.attempt_id AND occurred_at = input.occurred_at
+    UNION ALL
+    SELECT * FROM cost_record
+    WHERE attempt_id = input.attempt_id AND occurred_at = input.occurred_at AND kind = 'adjustment'
+  ) AS record
 ), in_force AS (
-  SELECT DISTINCT ON (attempt_id) * FROM entry ORDER BY attempt_id, revision DESC
+  SELECT DISTINCT ON (entry.attempt_id) entry.*,
+    bool_or(entry.kind = 'adjustment' AND entry.adjustment_id IS NOT DISTINCT FROM input.adjustment_id)
+      OVER (PARTITION BY entry.attempt_id) AS done
+  FROM entry JOIN input ON input.attempt_id = entry.attempt_id ORDER BY entry.attempt_id, entry.revision DESC
 ), charge AS (
   SELECT * FROM entry WHERE kind = 'charge'
 ), decision AS (
   SELECT input.attempt_id, CASE
     WHEN in_force.attempt_id IS NULL THEN 'missing'
-    WHEN EXISTS (SELECT FROM entry WHERE entry.attempt_id = input.attempt_id AND entry.kind = 'adjustment'
-      AND entry.adjustment_id IS NOT DISTINCT FROM input.adjustment_id) THEN 'done'
+    WHEN in_force.done THEN 'done'
     WHEN in_force.revision <> input.expected_revision THEN 'conflict'
     WHEN (${namesOf(accountedIn(changed), "input.")}) IS NOT DISTINCT FROM
       (${namesOf(accountedIn(changed), `${unlessEqualTo}.`)}) THEN 'equal'

@@ -66,12 +66,15 @@ async function compare(
   const asked = rows.filter((row) => row.table === table);
   if (asked.length === 0) return [];
   const differing = await query(comparison, [`[${asked.map(({ json }) => json).join(",")}]`]);
-  return differing.map((row) => ({
-    sequence: asked[Number(row.place) - 1]?.sequence ?? 0,
-    key: String(row.key),
-    expected: `the journal's row${row.columns ? ` in ${String(row.columns)}` : ""}`,
-    found: row.columns ? "another content" : MISSING,
-  }));
+  return differing.map((row) => {
+    const columns = typeof row.columns === "string" ? row.columns : "";
+    return {
+      sequence: asked[Number(row.place) - 1]?.sequence ?? 0,
+      key: String(row.key),
+      expected: columns === "" ? "the journal's row" : `the journal's row in ${columns}`,
+      found: columns === "" ? MISSING : "another content",
+    };
+  });
 }
 
 const typed = (columns: readonly Column[]): string =>

@@ -31,6 +31,8 @@ export interface LedgerVerifierOptions {
 
 /** Differences of each check that an answer lists. */
 export const MAX_DIFFERENCES = 100;
+/** Of each sort and hash table of a check: with PostgreSQL's 4 MB they would go through the disk. */
+const WORK_MEMORY = "64MB";
 const DAY_MS = 24 * 3_600_000;
 
 type Counts = Readonly<Record<Compared, bigint>>;
@@ -59,21 +61,20 @@ export function createLedgerVerifier(
         // Before the snapshot: what is shipped later is not in it.
         const shippedUpTo = journal?.shippedUpTo;
         const checked = await database.snapshot(async (query) => {
+          await query(`SET LOCAL work_mem = '${WORK_MEMORY}'`);
           const counts = await countRows(query, interval);
           const results: Checked[] = journal ? [await checkAgainst(query, journal, shippedUpTo)] : [];
-          for (const check of SQL_CHECKS) {
+          for (const { name, sql, compared } of SQL_CHECKS) {
             const bindings = createBindings();
-            const { name } = check;
-            const sql = check.sql(interval, bindings);
+            const text = sql(interval, bindings);
             results.push(
-              await runCheck(query, { name, sql, values: bindings.values, compared: counts[check.compared] }),
+              await runCheck(query, { name, sql: text, values: bindings.values, compared: counts[compared] }),
             );
           }
-          for (const groupBy of GROUPINGS)
-            results.push(await runCheck(query, compareReports(interval, groupBy, asOf)));
+          results.push(await runCheck(query, compareReports(interval, asOf)));
           return results;
         }, timeoutMs);
-        return toVerification(interval, mergeByName(checked));
+        return toVerification(interval, checked);
       }),
   };
 }
@@ -135,7 +136,8 @@ async function runCheck(
      FROM (${check.sql}) AS difference ORDER BY noted, key LIMIT ${MAX_DIFFERENCES}`,
     check.values,
   );
-  const count = (name: string): bigint => BigInt(String(rows[0]?.[name] ?? 0));
+  const [first] = rows;
+  const count = (name: string): bigint => (first ? BigInt(String(first[name])) : 0n);
   const { name, compared } = check;
   return {
     check: { name, compared, differing: count("differing"), noted: count("all_noted") },
@@ -150,21 +152,24 @@ async function runCheck(
   };
 }
 
+/** The reports that are asked for, and the finest grouping, which holds the sums of all of them. */
 const GROUPINGS: readonly (readonly CostDimension[])[] = [[], ["api_key"], ["provider"], ["model"], ["day"]];
+const FINEST: readonly CostDimension[] = ["api_key", "provider", "model", "day"];
 
-/** A report as callers get it, which rests on the sums, and the same report from the records alone. */
-function compareReports(interval: CheckedInterval, groupBy: readonly CostDimension[], asOf: Date) {
+/**
+ * Reports as callers get them, which rest on the stored sums, and the same from the records alone, which are read
+ * once.
+ */
+function compareReports(interval: CheckedInterval, asOf: Date) {
   const bindings = createBindings();
-  const query: CostQuery = {
-    ...{ ...interval, groupBy, asOf: undefined, tagKey: undefined },
-    ...{ apiKeyIds: [], providers: [], models: [], tags: {}, endUsers: [] },
-  };
-  const keys = ["whole", ...groupBy.map((_, index) => `key_${index}`)];
-  const reportOf = (asked: CostQuery): string => {
-    const { text, values } = buildCostStatement(asked, asOf, Number.MAX_SAFE_INTEGER);
+  const reportBy = (groupBy: readonly CostDimension[], pastInstant: Date | undefined): string => {
+    const query: CostQuery = {
+      ...{ ...interval, groupBy, asOf: pastInstant, tagKey: undefined },
+      ...{ apiKeyIds: [], providers: [], models: [], tags: {}, endUsers: [] },
+    };
+    const { text, values } = buildCostStatement(query, asOf, Number.MAX_SAFE_INTEGER);
     const placeholders = values.map((value) => bindings.bind(value));
-    const renumbered = text.replace(/\$(\d+)/g, (_, place: string) => placeholders[Number(place) - 1] ?? "");
-    return `SELECT '' AS whole, report.* FROM (${renumbered}) AS report`;
+    return text.replace(/\$(\d+)/g, (_, place: string) => placeholders[Number(place) - 1] ?? "");
   };
   const of = (side: string, column: string): string => `coalesce(${side}.${column}::numeric, 0)`;
   const differs = (column: string): string => `${of("recorded", column)} <> ${of("reported", column)}`;
@@ -172,32 +177,26 @@ function compareReports(interval: CheckedInterval, groupBy: readonly CostDimensi
     AMOUNT_COLUMNS.map(
       (column) => `CASE WHEN ${differs(column)} THEN '${column} ' || ${of(side, column)} END`,
     ).join(", ");
-  const sql = `
-SELECT concat_ws(' ', 'by', ${["''", ...groupBy.map((by) => `'${by}'`)].join(", ")}, ${keys.join(", ")}) AS key,
+  const sums = AMOUNT_COLUMNS.map((column) => `sum(${column}::numeric) AS ${column}`).join(", ");
+  const comparisons = GROUPINGS.map((groupBy) => {
+    const keys = groupBy.map((by) => `key_${FINEST.indexOf(by)}`);
+    const renamed = keys.map((key, index) => `key_${index} AS ${key}`);
+    return `
+SELECT concat_ws(' ', 'by', '${groupBy.join(" ") || "nothing"}'${keys.map((key) => `, ${key}`).join("")}) AS key,
   concat_ws(', ', ${list("recorded")}) AS expected, concat_ws(', ', ${list("reported")}) AS found, false AS noted
-FROM (${reportOf({ ...query, asOf })}) AS recorded FULL JOIN (${reportOf(query)}) AS reported USING (${keys.join(", ")})
+FROM (SELECT ${["'' AS whole", ...keys, sums].join(", ")} FROM recorded
+  GROUP BY ${["whole", ...keys].join(", ")}) AS recorded
+FULL JOIN (SELECT ${["'' AS whole", ...renamed, ...AMOUNT_COLUMNS].join(", ")}
+  FROM (${reportBy(groupBy, undefined)}) AS report) AS reported
+USING (${["whole", ...keys].join(", ")})
 WHERE ${AMOUNT_COLUMNS.map(differs).join(" OR ")}`;
-  return { name: "reports_equal_records", sql, values: bindings.values, compared: 1n };
-}
-
-/** The parts of one check as one. */
-function mergeByName(checked: readonly Checked[]): readonly Checked[] {
-  const merged = new Map<string, Checked>();
-  for (const part of checked) {
-    const before = merged.get(part.check.name);
-    const sum = (name: "compared" | "differing" | "noted"): bigint =>
-      (before?.check[name] ?? 0n) + part.check[name];
-    merged.set(part.check.name, {
-      check: {
-        name: part.check.name,
-        compared: sum("compared"),
-        differing: sum("differing"),
-        noted: sum("noted"),
-      },
-      differences: [...(before?.differences ?? []), ...part.differences].slice(0, MAX_DIFFERENCES),
-    });
-  }
-  return [...merged.values()];
+  });
+  const sql = `WITH recorded AS MATERIALIZED (
+${reportBy(FINEST, asOf)}
+)
+${comparisons.join("\nUNION ALL\n")}`;
+  const compared = BigInt(GROUPINGS.length);
+  return { name: "reports_equal_records", sql, values: bindings.values, compared };
 }
 
 async function checkAgainst(

@@ -883,7 +883,7 @@ export const AdjustCostsResponseSchema: GenMessage<AdjustCostsResponse> = /*@__P
   messageDesc(file_llmgateway_v1_cost, 13);
 
 /**
- * Asks for a check of the books.
+ * Asks for a check of the books. The interval is widened to whole days of UTC.
  *
  * @generated from message llmgateway.v1.VerifyLedgerRequest
  */
@@ -896,7 +896,7 @@ export type VerifyLedgerRequest = Message<"llmgateway.v1.VerifyLedgerRequest"> &
   startTime?: Timestamp | undefined;
 
   /**
-   * First instant that no longer counts. Unset: until now.
+   * First instant that no longer counts. Unset: without end.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 2;
    */

@@ -549,13 +549,13 @@ export interface AdjustCostsResponse {
   priceIds: string[];
 }
 
-/** Asks for a check of the books. */
+/** Asks for a check of the books. The interval is widened to whole days of UTC. */
 export interface VerifyLedgerRequest {
   /** First instant. Unset: since ever. */
   startTime?:
     | Date
     | undefined;
-  /** First instant that no longer counts. Unset: until now. */
+  /** First instant that no longer counts. Unset: without end. */
   endTime?: Date | undefined;
 }
 
