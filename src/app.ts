@@ -5,6 +5,7 @@ import { type NewKey, type Principal, ROLES } from "./core/keys.ts";
 import type { Database } from "./db/database.ts";
 import { lockDataDirectory } from "./db/directory-lock.ts";
 import { openDatabase } from "./db/open-database.ts";
+import { createCostAdjuster } from "./gateway/adjust-costs.ts";
 import { createCandidateHealthRegistry } from "./gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "./gateway/create-gateway.ts";
 import { createDrains, type Drains } from "./gateway/drains.ts";
@@ -13,12 +14,15 @@ import { createAuthenticator } from "./keys/authenticator.ts";
 import { keyEntities } from "./keys/entities.ts";
 import { createKeyService } from "./keys/key-service.ts";
 import { createKeyStore } from "./keys/key-store.ts";
+import { createAdjustmentStore } from "./ledger/adjustment-store.ts";
 import { createCostReader } from "./ledger/cost-reader.ts";
 import { ledgerEntities } from "./ledger/entities.ts";
 import { openJournal } from "./ledger/journal.ts";
 import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
 import { startLedgerUpkeep } from "./ledger/ledger-upkeep.ts";
+import { createLedgerVerifier } from "./ledger/verify-ledger.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
+import { logAdjustment } from "./log-adjustment.ts";
 import { loadPepper } from "./pepper.ts";
 import { createTokenizer } from "./pricing/tokenizer.ts";
 import { createUsageEstimator } from "./pricing/usage-estimator.ts";
@@ -108,9 +112,19 @@ export async function startApp(config: Config): Promise<App> {
   });
   let retired: Promise<void> = Promise.resolve();
   const readiness = createReadiness({ ping: () => database.ping(), ledger });
-  const costs = createCostReader(database, { beforeRead: () => ledger.caughtUp() });
+  const beforeRead = () => ledger.caughtUp();
+  const costs = createCostReader(database, { beforeRead });
+  const adjuster = createCostAdjuster({
+    store: createAdjustmentStore(database, { beforeRead }),
+    // Those of the last reload.
+    prices: { find: (query) => routing.prices.find(query) },
+    clock,
+    onAdjusted: (adjusted) => logAdjustment(telemetry.log, adjusted),
+  });
+  const verifier = createLedgerVerifier(database, { journal: ledger.journal, beforeRead });
   const server = await startServer(config, {
-    ...{ version: VERSION, clock, telemetry, authenticator, gateway, keys, costs, readiness },
+    ...{ version: VERSION, clock, telemetry, authenticator, gateway, keys, costs, adjuster, verifier },
+    readiness,
   });
 
   return {

@@ -176,7 +176,7 @@ const STRING: JsonObject = { type: "string" };
 const STATUS: JsonObject = { type: "string", enum: ["ok", "draining", "unavailable"] };
 const SHARE: JsonObject = { type: "object", properties: { attempts: COUNT, tokens: COUNT, cost_usd: USD } };
 const NULLABLE_STRING: JsonObject = { type: ["string", "null"] };
-const NULLABLE_COUNT: JsonObject = { type: ["integer", "null"], minimum: 0 };
+const NULLABLE_TOKENS: JsonObject = { type: ["integer", "null"] };
 
 /** The schemas of the routes beside the RPCs. */
 export const PLAIN_SCHEMAS: JsonObject = {
@@ -213,25 +213,29 @@ export const PLAIN_SCHEMAS: JsonObject = {
   },
   PlainCostRecord: {
     type: "object",
-    description: "One entry of the ledger; never changed. What is not known is null, which is not zero.",
+    description:
+      "One entry of the ledger; never changed. What is not known is null, which is not zero. " +
+      "Tokens and cost of a reversal are negative.",
     properties: {
       attempt_id: STRING,
       request_id: STRING,
       ordinal: COUNT,
-      kind: STRING,
+      kind: { type: "string", enum: ["charge", "reversal", "adjustment"] },
+      revision: COUNT,
+      adjustment_id: NULLABLE_STRING,
       api_key_id: STRING,
       provider: STRING,
       model: STRING,
       outcome: STRING,
       error_reason: NULLABLE_STRING,
       usage_source: STRING,
-      tokens_in: NULLABLE_COUNT,
-      tokens_out: NULLABLE_COUNT,
-      uncached_tokens_in: NULLABLE_COUNT,
-      cache_read_tokens_in: NULLABLE_COUNT,
-      cache_write_tokens_in: NULLABLE_COUNT,
-      text_tokens_out: NULLABLE_COUNT,
-      reasoning_tokens_out: NULLABLE_COUNT,
+      tokens_in: NULLABLE_TOKENS,
+      tokens_out: NULLABLE_TOKENS,
+      uncached_tokens_in: NULLABLE_TOKENS,
+      cache_read_tokens_in: NULLABLE_TOKENS,
+      cache_write_tokens_in: NULLABLE_TOKENS,
+      text_tokens_out: NULLABLE_TOKENS,
+      reasoning_tokens_out: NULLABLE_TOKENS,
       billing_state: STRING,
       cost_usd: { ...USD, type: ["string", "null"] },
       price_id: NULLABLE_STRING,

@@ -105,8 +105,9 @@ export interface Ledger {
   /** Exactly once per opened attempt; a second time for the same attempt id changes nothing. */
   settle(outcome: AttemptOutcome): Promise<void>;
   /**
-   * The final outcome of an attempt that was settled already; writes reversal and adjustment entries; nothing when
-   * equal.
+   * The final outcome of an attempt that was settled already, at most one for each: writes a reversal of the entry in
+   * force and an adjustment, both or none. Nothing when what is counted and what it costs are equal. Durable when it
+   * resolves.
    */
   correct(outcome: AttemptOutcome): Promise<void>;
   /** Writes the request's row. */
@@ -182,17 +183,28 @@ export interface CostReport {
   readonly asOf: Date;
 }
 
-/** A stored attempt, as reports list it. */
+/**
+ * - `charge`: the attempt as it was settled. - `reversal`: takes back the entry before it, with negative tokens and a
+ * negative cost. - `adjustment`: what is in force instead. The last two come in pairs.
+ */
+export type CostRecordKind = "charge" | "reversal" | "adjustment";
+
+/** An entry of the ledger, as reports list it. */
 export interface CostRecord {
   readonly attemptId: string;
   readonly requestId: string;
   readonly ordinal: number;
-  readonly kind: "charge" | "adjustment";
+  readonly kind: CostRecordKind;
+  /** 0 for the charge; a reversal and its adjustment share the number of the correction. */
+  readonly revision: number;
+  /** The act of re-rating that a correction belongs to; undefined for charges and late outcomes. */
+  readonly adjustmentId: string | undefined;
   readonly apiKeyId: string;
   readonly provider: string;
   readonly model: string;
   readonly outcome: AttemptOutcomeKind;
   readonly errorReason: string | undefined;
+  /** Of a reversal negative. */
   readonly usage: Usage | undefined;
   readonly usageSource: UsageSource;
   readonly billingState: BillingState;

@@ -29,9 +29,10 @@ export interface Database {
   /**
    * Several reads of one and the same state (REPEATABLE READ, read only). Inside, use only the query that is given:
    * the others would wait for this one's end, and on PGlite for ever.
+   * @param timeoutMs of each statement, 25 s by default; the embedded database knows no such limit
    * @throws GatewayError OVERLOADED when too many wait already
    */
-  snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
+  snapshot<T>(work: (query: SqlQuery) => Promise<T>, timeoutMs?: number): Promise<T>;
   /**
    * Resolves when every commit so far would survive a power loss. Undefined when that holds once a commit is
    * answered, and in memory, where nothing survives.

@@ -13,6 +13,22 @@ export class SchemaTooNewError extends Error {
   }
 }
 
+/** The database waits for a migration that was not asked for. */
+export class SchemaTooOldError extends Error {
+  override readonly name = "SchemaTooOldError";
+
+  constructor() {
+    super(
+      "the database is that of an older version of llm-gateway: start this version's gateway once, it migrates",
+    );
+  }
+}
+
+/** @throws SchemaTooOldError, SchemaTooNewError */
+export async function assertMigrated(driver: Pick<DatabaseDriver, "query">): Promise<void> {
+  if ((await countPending(driver.query)) > 0) throw new SchemaTooOldError();
+}
+
 /**
  * Brings the schema up to date. Several processes may do so at once: one migrates, the others wait for it.
  * @throws SchemaTooNewError

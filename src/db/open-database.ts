@@ -1,5 +1,5 @@
 import type { Database, DatabaseDriver, Entity } from "./database.ts";
-import { migrate } from "./migrate.ts";
+import { assertMigrated, migrate } from "./migrate.ts";
 
 export interface OpenDatabaseOptions {
   /** URL of a PostgreSQL database that exists; undefined means the embedded one. */
@@ -14,6 +14,8 @@ export interface OpenDatabaseOptions {
   readonly preparedStatements?: boolean | undefined;
   /** What the driver has to say, e.g. a connection that the server closed. */
   readonly onWarning?: ((message: string) => void) | undefined;
+  /** False: a schema that is not up to date is an error, and nothing is changed. @default true */
+  readonly migrate?: boolean | undefined;
   /** Start the embedded database from this dump of a directory instead of an empty one. */
   readonly initialDump?: Blob | undefined;
 }
@@ -25,13 +27,14 @@ export const MIN_POOL_SIZE = 2;
 /**
  * Opens PostgreSQL or the embedded database and brings its schema up to date.
  * @throws DirectoryInUseError when another process has the embedded directory
+ * @throws SchemaTooOldError when it may not migrate and would have to
  * @throws SchemaTooNewError when a newer version of the gateway migrated it
  * @throws RangeError for a pool that is too small, and the driver's error when the server does not answer
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<Database> {
   const driver = await openDriver(options);
   try {
-    await migrate(driver);
+    await (options.migrate === false ? assertMigrated(driver) : migrate(driver));
   } catch (error) {
     await driver.close();
     throw error;

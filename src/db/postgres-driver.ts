@@ -18,8 +18,10 @@ export interface PostgresOptions extends DriverOptions {
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A statement without an answer for so long is given up, and its connection closed. */
 const QUERY_TIMEOUT_MS = 30_000;
-/** The server ends a report's statement after this, before the client gives up on it. */
+/** The server ends a report's statement after this, unless its caller says otherwise. */
 const SNAPSHOT_STATEMENT_TIMEOUT_MS = 25_000;
+/** So much later the client gives up on it. */
+const SNAPSHOT_GRACE_MS = 5_000;
 const IDLE_CONNECTION_TIMEOUT_MS = 60_000;
 /** Reports that may wait for a connection; they may hold half of the pool, the rest is for the ledger and the keys. */
 const MAX_WAITING_SNAPSHOTS = 100;
@@ -66,7 +68,8 @@ export async function openPostgres(options: PostgresOptions): Promise<DatabaseDr
       orm,
       query: queryOf(pool, QUERY_TIMEOUT_MS, options.preparedStatements),
       sync: undefined,
-      snapshot: (work) => slots.run(() => inTransaction(pool, SNAPSHOT_PREPARATION, work)),
+      snapshot: (work, timeoutMs = SNAPSHOT_STATEMENT_TIMEOUT_MS) =>
+        slots.run(() => inTransaction(pool, snapshotPreparation(timeoutMs), work)),
       exclusively: (work) => inTransaction(pool, MIGRATION_PREPARATION, work),
       close: () => orm.close(true),
     };
@@ -81,15 +84,17 @@ interface Preparation {
   readonly timeoutMs: number;
 }
 
-const SNAPSHOT_PREPARATION: Preparation = {
-  statements: [
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    `SET LOCAL statement_timeout = ${SNAPSHOT_STATEMENT_TIMEOUT_MS}`,
-    // Compiling the forty sums of a report takes longer than most reports do.
-    "SET LOCAL jit = off",
-  ],
-  timeoutMs: QUERY_TIMEOUT_MS,
-};
+function snapshotPreparation(timeoutMs: number): Preparation {
+  return {
+    statements: [
+      "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+      `SET LOCAL statement_timeout = ${Math.ceil(timeoutMs)}`,
+      // Compiling the forty sums of a report takes longer than most reports do.
+      "SET LOCAL jit = off",
+    ],
+    timeoutMs: timeoutMs + SNAPSHOT_GRACE_MS,
+  };
+}
 
 const MIGRATION_PREPARATION: Preparation = {
   statements: [`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK})`],

@@ -2,7 +2,7 @@ import type { CostAmounts } from "../core/ledger.ts";
 import { parseUsd } from "../core/money.ts";
 import type { SqlRow } from "./ledger-database.ts";
 
-/** One sum of a report: its column in `cost_rollup_hourly`, and how a single attempt contributes to it. */
+/** One sum of a report: its column in `cost_rollup_hourly`, and how a single entry contributes to it. */
 interface Amount {
   readonly column: string;
   /** Fixed SQL over the columns of `cost_record`. */
@@ -10,10 +10,11 @@ interface Amount {
 }
 
 /**
- * Every charge is in exactly one of five states, so the counters sum to `attempts`. An adjustment changes
- * tokens and money, but is no attempt. A settled charge without usage cannot be right, and counts as unknown.
+ * Every entry is in exactly one of five states, so the counters sum to `attempts`. A reversal takes back what the
+ * entry before it counted: its tokens and its cost are stored negative, and it counts -1 in that entry's state, so
+ * that plain addition leaves the entry in force. A settled entry without usage cannot be right, and counts as unknown.
  */
-const CHARGE = "kind = 'charge'";
+const COUNT = "CASE kind WHEN 'reversal' THEN -1 ELSE 1 END";
 const REPORTED = "billing_state = 'settled' AND usage_source = 'reported'";
 const ESTIMATED = "billing_state = 'settled' AND usage_source = 'estimated'";
 const UNPRICED = "billing_state = 'unpriced'";
@@ -24,7 +25,7 @@ const COST = "coalesce(cost_usd, 0)";
 
 const countIf = (column: string, condition: string): Amount => ({
   column,
-  ofRecord: `CASE WHEN ${CHARGE} AND ${condition} THEN 1 ELSE 0 END`,
+  ofRecord: `CASE WHEN ${condition} THEN ${COUNT} ELSE 0 END`,
 });
 const sumIf = (column: string, condition: string, value: string): Amount => ({
   column,

@@ -74,7 +74,8 @@ function assertQuery(query: CostQuery): void {
 /** SQLSTATE query_canceled: the statement's time limit. */
 const QUERY_CANCELED = "57014";
 
-async function withReadErrors<T>(read: () => Promise<T>): Promise<T> {
+/** Runs a read of the ledger; what the database says becomes an error that callers may see. */
+export async function withReadErrors<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (cause) {

@@ -48,9 +48,10 @@ export function createDatabaseLedger(
       prices.remember(price);
       await writer.add({ table: "cost_record", json: chargeToJson(outcome), priceId: price?.priceId });
     },
-    // To be replaced by what writes reversal and adjustment entries; until then the outcome settled first stays.
-    async correct(): Promise<void> {
-      throw new GatewayError("UNIMPLEMENTED", "this ledger writes no corrections");
+    async correct(outcome: AttemptOutcome): Promise<void> {
+      const { price } = outcome.intent;
+      prices.remember(price);
+      await writer.add({ table: "late_outcome", json: chargeToJson(outcome), priceId: price?.priceId });
     },
     async finish(entry: RequestLogEntry): Promise<void> {
       // A request that spent nothing was never bounded by `open`.

@@ -5,6 +5,8 @@ import {
   createBatchWriter,
   type WriteFailure,
 } from "./batch-writer.ts";
+import { type CorrectionState, LATE_OUTCOME_STATEMENT } from "./correction-statement.ts";
+import type { JournalTable } from "./journal-store.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
 import { createLedgerMonths } from "./ledger-months.ts";
 import { monthOf, priceToJson } from "./stored-rows.ts";
@@ -32,7 +34,7 @@ export interface DatabaseWriterOptions {
 
 /** A row as the journal and the log keep it. */
 export interface LedgerRow {
-  readonly table: "cost_record" | "request_log";
+  readonly table: JournalTable;
   readonly json: string;
 }
 
@@ -45,6 +47,8 @@ export interface DatabaseWriter {
 
 export const DEFAULT_MAX_BATCH_ROWS = 500;
 export const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 2_000 };
+/** A correction that lost to another one is tried again at once, on top of that one. */
+const MAX_CORRECTION_TRIES = 5;
 /** Ids of prices that are known to be stored; past this the set starts anew, which costs a few repeated inserts. */
 const MAX_KNOWN_PRICES = 10_000;
 
@@ -103,20 +107,48 @@ async function writeBatch(
   entries: readonly DatabaseRow[],
   prices: PriceRows,
 ): Promise<void> {
-  const records: string[] = [];
-  const requests: string[] = [];
   const newPrices = new Map<string, string>();
-  for (const { table, json, priceId } of entries) {
-    (table === "cost_record" ? records : requests).push(json);
+  for (const { priceId } of entries) {
     const price = priceId === undefined ? undefined : prices.notStored(priceId);
     if (priceId !== undefined && price !== undefined) newPrices.set(priceId, price);
   }
-  const parameters = [records, requests, [...newPrices.values()]].map((rows) => `[${rows.join(",")}]`);
+  const rowsOf = (table: JournalTable): readonly string[] =>
+    entries.filter((entry) => entry.table === table).map((entry) => entry.json);
+  const parameters = [rowsOf("cost_record"), rowsOf("request_log"), [...newPrices.values()]].map(toJsonArray);
   await database.query(WRITE_STATEMENT, parameters, WRITE_STATEMENT_NAME);
   for (const priceId of newPrices.keys()) prices.stored(priceId);
+  // After the charges: a charge and its correction may be in one batch.
+  const corrections = rowsOf("late_outcome");
+  if (corrections.length > 0) await correct(database, corrections);
 }
 
-/** Once each, like everything else. */
+const toJsonArray = (rows: readonly string[]): string => `[${rows.join(",")}]`;
+
+async function correct(
+  database: Pick<LedgerDatabase, "query">,
+  corrections: readonly string[],
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    // What was applied meanwhile says `done`.
+    const rows = await database.query(LATE_OUTCOME_STATEMENT, [toJsonArray(corrections)]);
+    const states = new Set(rows.map((row) => row.state as CorrectionState));
+    if (states.has("missing")) throw new MissingChargeError();
+    if (!states.has("conflict")) return;
+    if (tries === MAX_CORRECTION_TRIES) throw new Error("other corrections keep coming first");
+  }
+}
+
+/** A correction of an attempt that the ledger does not have; its code blames the row (foreign key violation). */
+class MissingChargeError extends Error {
+  override readonly name = "MissingChargeError";
+  readonly code = "23503";
+
+  constructor() {
+    super("a late outcome of an attempt that the ledger does not have");
+  }
+}
+
+/** Once each, like everything else; a late outcome, whose id is that of its charge, gets one of its own. */
 async function keepLateRows(
   database: Pick<LedgerDatabase, "query">,
   rows: readonly DatabaseRow[],
@@ -124,7 +156,8 @@ async function keepLateRows(
   const contents = rows.map(({ table, json }) => `{"table_name":"${table}","content":${json}}`);
   await database.query(
     `INSERT INTO ledger_late_row (row_id, table_name, occurred_at, content)
-     SELECT coalesce(content ->> 'record_id', content ->> 'request_log_id')::uuid, table_name,
+     SELECT CASE table_name WHEN 'late_outcome' THEN md5('late outcome ' || (content ->> 'record_id'))::uuid
+         ELSE coalesce(content ->> 'record_id', content ->> 'request_log_id')::uuid END, table_name,
        (content ->> 'occurred_at')::timestamptz, content
      FROM json_to_recordset($1::json) AS input (table_name text, content jsonb)
      ON CONFLICT (row_id) DO NOTHING`,

@@ -78,15 +78,23 @@ const CostRecordEntity = defineEntity({
     providerRequestId: text("provider_request_id").nullable(),
     occurredAt: instant("occurred_at").primary(),
     recordedAt: recordedAt(),
+    revision: p.integer().default(0),
+    adjustmentId: p.uuid().fieldName("adjustment_id").nullable(),
   },
   checks: [
-    { name: "cost_record_kind", expression: "kind in ('charge', 'adjustment')" },
+    { name: "cost_record_kind", expression: "kind in ('charge', 'reversal', 'adjustment')" },
+    { name: "cost_record_revision", expression: "revision >= 0 and (kind = 'charge') = (revision = 0)" },
     { name: "cost_record_charged_once", expression: "kind <> 'charge' or record_id = attempt_id" },
   ],
   indexes: [
     { name: "cost_record_occurred", properties: ["occurredAt", "recordId"] },
     { name: "cost_record_key_occurred", properties: ["apiKeyId", "occurredAt", "recordId"] },
     { name: "cost_record_recorded", properties: ["recordedAt"] },
+    {
+      name: "cost_record_adjusted",
+      properties: ["attemptId", "revision"],
+      where: "kind = 'adjustment'",
+    },
   ],
 });
 
@@ -200,6 +208,45 @@ const LedgerLateRowEntity = defineEntity({
   },
 });
 
+const CostAdjustmentEntity = defineEntity({
+  name: "CostAdjustment",
+  tableName: "cost_adjustment",
+  properties: {
+    adjustmentId: p.uuid().primary().fieldName("adjustment_id"),
+    apiKeyId: text("api_key_id"),
+    requestId: text("request_id"),
+    requestDigest: text("request_digest"),
+    reason: text("reason"),
+    filter: p.json().columnType("jsonb"),
+    scope: text("scope"),
+    source: p.json().columnType("jsonb"),
+    recordedAt: recordedAt(),
+  },
+  uniques: [{ name: "cost_adjustment_request", properties: ["apiKeyId", "requestId"] }],
+});
+
+const CostAdjustmentStepEntity = defineEntity({
+  name: "CostAdjustmentStep",
+  tableName: "cost_adjustment_step",
+  properties: {
+    adjustmentId: p.uuid().primary().fieldName("adjustment_id"),
+    step: p.integer().primary().autoincrement(false),
+    examined: count("examined"),
+    unchanged: count("unchanged"),
+    unpriced: count("unpriced"),
+    planned: count("planned"),
+    adjusted: count("adjusted"),
+    costBeforeUsd: sumOfUsd("cost_before_usd"),
+    costAfterUsd: sumOfUsd("cost_after_usd"),
+    priceIds: p.json().$type<readonly string[]>().columnType("jsonb"),
+    afterOccurredAt: instant("after_occurred_at").nullable(),
+    afterAttemptId: p.uuid().fieldName("after_attempt_id").nullable(),
+    complete: p.boolean(),
+    recordedAt: recordedAt(),
+  },
+  checks: [{ name: "cost_adjustment_all_or_none", expression: "adjusted = planned" }],
+});
+
 /** What `openDatabase` must be given for the ledger. */
 export const ledgerEntities = [
   PriceEntity,
@@ -212,4 +259,6 @@ export const ledgerEntities = [
   CostRollupDailyAllKeysEntity,
   LedgerRetentionEntity,
   LedgerLateRowEntity,
+  CostAdjustmentEntity,
+  CostAdjustmentStepEntity,
 ] as const;

@@ -3,6 +3,7 @@ import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../core/ledger.ts";
 import type { Price } from "../core/price.ts";
 import type { Journal } from "./journal.ts";
+import type { JournalView } from "./journal-check.ts";
 import { encodeIntent, encodePrice } from "./journal-codec.ts";
 import type { JournalOperation } from "./journal-store.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
@@ -32,6 +33,8 @@ export interface JournalLedger extends Ledger {
   readonly oldestAgeMs: number;
   /** Attempts that were opened and not settled. */
   readonly openAttempts: number;
+  /** What the journal holds, for checks. */
+  readonly journal: JournalView;
   /**
    * For reads of the database: resolves with true when it has taken what was acknowledged before; with false at once
    * while it takes nothing, and after two seconds at the latest.
@@ -94,15 +97,24 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       const row = { kind: "row", table: "cost_record", json, priceId: price?.priceId, attemptId } as const;
       await journalPrice(price, (operations) => keep([...operations, row]));
     },
-    // To be replaced by what writes reversal and adjustment entries; until then the outcome settled first stays.
-    async correct(): Promise<void> {
-      throw new GatewayError("UNIMPLEMENTED", "this ledger writes no corrections");
+    async correct(outcome: AttemptOutcome): Promise<void> {
+      const { price } = outcome.intent;
+      const json = chargeToJson(outcome);
+      const ended = { priceId: price?.priceId, attemptId: undefined };
+      const row = { kind: "row", table: "late_outcome", json, ...ended } as const;
+      await journalPrice(price, (operations) => keep([...operations, row]));
     },
     async finish(entry: RequestLogEntry): Promise<void> {
       // A request that spent nothing was never bounded by `open`.
       if (entry.attempts === 0 && (closed || isFull())) throw unavailable();
       const json = requestToJson(newId(), entry);
       await keep([{ kind: "row", table: "request_log", json, priceId: undefined, attemptId: undefined }]);
+    },
+    journal: {
+      get shippedUpTo() {
+        return shipper.shippedUpTo;
+      },
+      read: (afterSequence, limit) => journal.read(afterSequence, limit),
     },
     flush: () => journal.flush(),
     async caughtUp() {

@@ -28,7 +28,8 @@ export type JournalOperation =
   /** Nothing; fails when there is no room for `PROBE_BYTES` or the disk takes no writes. */
   | { readonly kind: "probe" };
 
-export type JournalTable = "cost_record" | "request_log";
+/** Where a row goes; a `late_outcome` becomes two entries of `cost_record`, or none. */
+export type JournalTable = "cost_record" | "request_log" | "late_outcome";
 
 /** A row that waits for the database. */
 export interface JournalRow {
@@ -237,7 +238,7 @@ function toRow(row: Readonly<Record<string, unknown>>): JournalRow {
   const priceId = row.price_id;
   return {
     sequence: Number(row.sequence),
-    table: row.target === "cost_record" ? "cost_record" : "request_log",
+    table: row.target as JournalTable,
     json: String(row.json),
     priceId: typeof priceId === "string" ? priceId : undefined,
     writtenAtMs: Number(row.written_at_ms),

@@ -19,6 +19,9 @@ export interface LedgerDatabase {
   readonly query: SqlQuery;
   /** Puts every commit so far on the disk; undefined when a commit is there once it is answered. */
   readonly sync: (() => Promise<void>) | undefined;
-  /** Reads that see one state, may not take for ever, and leave connections for the writer. */
-  snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
+  /**
+   * Reads that see one state, may not take for ever, and leave connections for the writer.
+   * @param timeoutMs of each statement @default 25 s; the embedded database knows no such limit
+   */
+  snapshot<T>(work: (query: SqlQuery) => Promise<T>, timeoutMs?: number): Promise<T>;
 }

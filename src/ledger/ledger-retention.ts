@@ -44,6 +44,11 @@ export async function assertRecordsKept(
 const notKept = (detailsFrom: Date, hint: string) =>
   invalid("start", `needs records from before ${detailsFrom.toISOString()}, which are not kept: ${hint}`);
 
+/** The first instant whose records are there; undefined when none was dropped. */
+export async function readDetailsFrom(query: LedgerDatabase["query"]): Promise<Date | undefined> {
+  return (await readRetention({ query }))?.detailsFrom;
+}
+
 async function readRetention(database: Pick<LedgerDatabase, "query">): Promise<Retention | undefined> {
   const [row] = await database.query(
     `SELECT extract(epoch FROM (max(month) AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC')::float8 AS seconds,

@@ -22,11 +22,12 @@ const asMilliseconds = (column: string): string =>
 
 /** The columns of `cost_record` that `toCostRecord` reads, in types that both drivers return alike. */
 export const RECORD_SELECT: string = [
-  ...["record_id", "attempt_id", "flags", "tags"].map(asText),
+  ...["record_id", "attempt_id", "adjustment_id", "flags", "tags"].map(asText),
   ...TEXTS,
   ...MORE_TEXTS,
   ...[...TOKENS_IN, ...TOKENS_OUT, ...MONEY].map(asText),
   "ordinal",
+  "revision",
   "streamed",
   "latency_ms",
   ...["occurred_at", "recorded_at"].map(asMilliseconds),
@@ -45,6 +46,8 @@ export function toCostRecord(row: SqlRow): { readonly recordId: string; readonly
     requestId: text("request_id"),
     ordinal: Number(row.ordinal),
     kind: text("kind") as CostRecord["kind"],
+    revision: Number(row.revision),
+    adjustmentId: optional("adjustment_id"),
     apiKeyId: text("api_key_id"),
     provider: text("provider"),
     model: text("model"),

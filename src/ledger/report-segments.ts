@@ -40,7 +40,7 @@ function divide({ start, end }: Interval, rollups: readonly Rollup[]): readonly 
   if (start >= end) return [];
   const [coarsest, ...finer] = rollups;
   if (!coarsest) return [{ source: "records", start, end }];
-  const whole = { start: ceiling(start, coarsest.unit), end: floor(end, coarsest.unit) };
+  const whole = wholeStretches({ start, end }, coarsest.unit);
   if (whole.start >= whole.end) return divide({ start, end }, finer);
   return [
     ...divide({ start, end: whole.start }, finer),
@@ -59,6 +59,11 @@ function usableRollups(query: CostQuery): readonly Rollup[] {
   const rollups = allKeys ? [DAILY_ALL_KEYS, HOURLY_ALL_KEYS] : [MONTHLY, DAILY, HOURLY];
   if (groupBy.includes("hour")) return rollups.filter(({ unit }) => unit === "hour");
   return groupBy.includes("day") ? rollups.filter(({ unit }) => unit !== "month") : rollups;
+}
+
+/** The whole hours, days or months of an interval; empty, with its end not after its start, when there is none. */
+export function wholeStretches({ start, end }: Interval, unit: Rollup["unit"]): Interval {
+  return { start: ceiling(start, unit), end: floor(end, unit) };
 }
 
 /** The start of the hour, day or month (UTC) that the instant lies in. */

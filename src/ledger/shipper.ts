@@ -13,6 +13,8 @@ export interface ShipperOptions extends Omit<DatabaseWriterOptions, "signal">, T
 
 /** Carries rows from the journal to the database, in order, and lets the journal forget what is durable there. */
 export interface Shipper {
+  /** The database has taken, or refused for ever, every row up to this sequence. */
+  readonly shippedUpTo: number;
   /** Rows that the database has not taken yet. */
   readonly unshipped: number;
   /** How long the oldest of them has been in the journal; 0 when there is none. */
@@ -127,6 +129,9 @@ export function createShipper(
   };
 
   return {
+    get shippedUpTo() {
+      return shippedUpTo;
+    },
     get unshipped() {
       return journal.lastSequence - shippedUpTo;
     },

@@ -1,5 +1,5 @@
-import type { AttemptIntent, AttemptOutcome, RequestLogEntry } from "../core/ledger.ts";
-import { formatUsd, formatUsdPerMillionTokens } from "../core/money.ts";
+import type { AttemptIntent, AttemptOutcome, BillingState, RequestLogEntry } from "../core/ledger.ts";
+import { formatUsd, formatUsdPerMillionTokens, type PicoUsd } from "../core/money.ts";
 import type { Price, UnitPrices } from "../core/price.ts";
 
 /** Names that are indexed are cut to this, since an index entry has a limit of its own (2,704 bytes). */
@@ -39,11 +39,7 @@ export function chargeToJson({ intent, usage, unitPrices, ...outcome }: AttemptO
     text_tokens_out: tokens(usage?.textTokensOut),
     reasoning_tokens_out: tokens(usage?.reasoningTokensOut),
     usage_source: outcome.usageSource,
-    billing_state: outcome.billingState,
-    cost_usd: outcome.costPicoUsd === undefined ? undefined : formatUsd(outcome.costPicoUsd),
-    ...(unitPrices && unitPricesToRow(unitPrices)),
-    price_id: intent.price?.priceId,
-    flags: outcome.flags,
+    ...pricingToRow({ ...outcome, unitPrices, priceId: intent.price?.priceId }),
     tags: intent.tags,
     end_user: intent.endUser,
     streamed: intent.streamed,
@@ -53,6 +49,24 @@ export function chargeToJson({ intent, usage, unitPrices, ...outcome }: AttemptO
     provider_request_id: outcome.providerRequestId,
     occurred_at: intent.occurredAt,
   });
+}
+
+/** The columns of `cost_record` that a price decides. */
+export function pricingToRow(pricing: {
+  readonly billingState: BillingState;
+  readonly costPicoUsd: PicoUsd | undefined;
+  readonly unitPrices: UnitPrices | undefined;
+  readonly priceId: string | undefined;
+  readonly flags: readonly string[];
+}): Readonly<Record<string, unknown>> {
+  const { costPicoUsd, unitPrices } = pricing;
+  return {
+    billing_state: pricing.billingState,
+    cost_usd: costPicoUsd === undefined ? undefined : formatUsd(costPicoUsd),
+    ...(unitPrices && unitPricesToRow(unitPrices)),
+    price_id: pricing.priceId,
+    flags: pricing.flags,
+  };
 }
 
 /** The row of `request_log`, as JSON text. @throws RangeError when it could not be stored */
@@ -109,7 +123,8 @@ export function priceToJson(price: Price): string {
   });
 }
 
-function unitPricesToRow(prices: UnitPrices): Readonly<Record<string, string>> {
+/** Unit prices as columns, in USD per million tokens. */
+export function unitPricesToRow(prices: UnitPrices): Readonly<Record<string, string>> {
   return {
     uncached_usd_per_million: formatUsdPerMillionTokens(prices.uncachedPicoUsdPerToken),
     cache_read_usd_per_million: formatUsdPerMillionTokens(prices.cacheReadPicoUsdPerToken),
@@ -140,7 +155,7 @@ function assertOrdinaryDate(date: Date): void {
  * JSON that PostgreSQL can turn into text: NUL characters are taken out and lone surrogates replaced, which it
  * refuses both. `JSON.stringify` writes exactly those (and control characters) as `\u`, so most rows cost one scan.
  */
-function toStorableJson(row: Readonly<Record<string, unknown>>): string {
+export function toStorableJson(row: unknown): string {
   const json = JSON.stringify(row);
   return json.includes("\\u") ? JSON.stringify(toStorable(row)) : json;
 }

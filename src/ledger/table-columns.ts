@@ -18,7 +18,7 @@ const double = column("double precision");
 const instant = column("timestamptz");
 
 /** The unit prices of a record or a price, in USD per million tokens. */
-const UNIT_PRICE_COLUMNS = [
+export const UNIT_PRICE_COLUMNS: readonly Column[] = [
   "uncached_usd_per_million",
   "cache_read_usd_per_million",
   "cache_write_usd_per_million",
@@ -26,16 +26,52 @@ const UNIT_PRICE_COLUMNS = [
   "reasoning_out_usd_per_million",
 ].map(numeric);
 
-/** What the writer fills in; `recorded_at` is the database's own. */
+export const TOKEN_COLUMNS: readonly Column[] = [
+  ...["tokens_in", "tokens_out", "uncached_tokens_in", "cache_read_tokens_in", "cache_write_tokens_in"],
+  ...["text_tokens_out", "reasoning_tokens_out"],
+].map(bigint);
+
+/** What a reversal has with the opposite sign. */
+export const SIGNED_COLUMNS: readonly Column[] = [
+  ...TOKEN_COLUMNS,
+  ...["cost_usd", "provider_cost_usd"].map(numeric),
+];
+
+/** What a re-rating changes of an entry. */
+export const PRICING_COLUMNS: readonly Column[] = [
+  text("billing_state"),
+  numeric("cost_usd"),
+  ...UNIT_PRICE_COLUMNS,
+  text("price_id"),
+  jsonb("flags"),
+];
+
+/** What an entry comes to: entries that agree in these count and cost the same. */
+export const ACCOUNTING_COLUMNS: readonly Column[] = [
+  ...TOKEN_COLUMNS,
+  ...["usage_source", "billing_state"].map(text),
+  numeric("cost_usd"),
+  ...UNIT_PRICE_COLUMNS,
+  text("price_id"),
+];
+
+/** What a late outcome may change of an entry: all but whose attempt it is. */
+export const OUTCOME_COLUMNS: readonly Column[] = [
+  ...["response_model", "outcome", "error_reason"].map(text),
+  ...ACCOUNTING_COLUMNS,
+  numeric("provider_cost_usd"),
+  jsonb("flags"),
+  ...["latency_ms", "time_to_first_token_ms"].map(double),
+  text("provider_request_id"),
+];
+
+/** What the writer fills in of a charge; `recorded_at` is the database's own. */
 export const COST_RECORD_COLUMNS: readonly Column[] = [
   ...["record_id", "attempt_id"].map(uuid),
   text("request_id"),
   integer("ordinal"),
   ...["kind", "api_key_id", "provider", "model", "response_model", "outcome", "error_reason"].map(text),
-  ...["tokens_in", "tokens_out", "uncached_tokens_in", "cache_read_tokens_in", "cache_write_tokens_in"].map(
-    bigint,
-  ),
-  ...["text_tokens_out", "reasoning_tokens_out"].map(bigint),
+  ...TOKEN_COLUMNS,
   ...["usage_source", "billing_state"].map(text),
   numeric("cost_usd"),
   ...UNIT_PRICE_COLUMNS,

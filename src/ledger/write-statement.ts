@@ -8,8 +8,6 @@ export const WRITE_MARKER = "/* llm-gateway ledger write */";
 /** Its name on the server: parsing and planning it takes 1.3 ms, which is 80 % of a batch with one request. */
 export const WRITE_STATEMENT_NAME = "llm_gateway_ledger_write";
 
-const COARSER = ROLLUPS.filter((rollup) => rollup !== HOURLY);
-
 /**
  * Writes a batch in one statement, which is one transaction and one round trip. Parameters: attempts, requests and
  * prices, each as the text of a JSON array of rows. What is there already is left alone, and the sums grow only by the
@@ -32,19 +30,28 @@ WITH new_record AS (
 ), new_price AS (
   ${insertOf("price", PRICE_COLUMNS, "$3")}
   ON CONFLICT (price_id) DO NOTHING
-), amount AS (
-  SELECT date_trunc('hour', occurred_at, 'UTC') AS hour, api_key_id, provider, model,
-    0 AS requests, ${ATTEMPT_AMOUNTS.map((amount) => `${amount.ofRecord} AS ${amount.column}`).join(", ")}
-  FROM new_record
+), ${rollupExpressions("new_record", "new_request")}
+SELECT true AS written`;
+
+/**
+ * The WITH queries that advance all sums. `records` and `requests` name WITH queries that return whole rows of
+ * `cost_record` and of `request_log`, really inserted ones.
+ */
+export function rollupExpressions(records: string, requests?: string): string {
+  const ofRequests = `
   UNION ALL
   SELECT date_trunc('hour', occurred_at, 'UTC'), api_key_id, coalesce(provider, ''), coalesce(model, ''),
     1, ${ATTEMPT_AMOUNTS.map(() => "0").join(", ")}
-  FROM new_request WHERE ${COUNTED_REQUEST}
+  FROM ${requests} WHERE ${COUNTED_REQUEST}`;
+  return `amount AS (
+  SELECT date_trunc('hour', occurred_at, 'UTC') AS hour, api_key_id, provider, model,
+    0 AS requests, ${ATTEMPT_AMOUNTS.map((amount) => `${amount.ofRecord} AS ${amount.column}`).join(", ")}
+  FROM ${records}${requests === undefined ? "" : ofRequests}
 ), hour_amount AS MATERIALIZED (
   SELECT ${[...keyOf(HOURLY), ...AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`)].join(", ")}
   FROM amount GROUP BY ${keyOf(HOURLY).join(", ")}
-), ${COARSER.map((rollup) => `into_${rollup.table} AS (${advance(rollup)})`).join(", ")}
-${advance(HOURLY)}`;
+), ${ROLLUPS.map((rollup) => `into_${rollup.table} AS (${advance(rollup)})`).join(", ")}`;
+}
 
 /** Adds the batch's sums to those of the table. */
 function advance(rollup: Rollup): string {
@@ -58,7 +65,8 @@ ON CONFLICT (${key}) DO UPDATE SET
   ${AMOUNT_COLUMNS.map((column) => `${column} = ${table}.${column} + excluded.${column}`).join(", ")}`;
 }
 
-function insertOf(table: string, columns: readonly Column[], parameter: string): string {
+/** An INSERT of the rows of a JSON array; what to do about a conflict goes after it. */
+export function insertOf(table: string, columns: readonly Column[], parameter: string): string {
   const names = columns.map((column) => column.name).join(", ");
   const types = columns.map((column) => `${column.name} ${column.type}`).join(", ");
   return `INSERT INTO ${table} (${names}) SELECT ${names} FROM json_to_recordset(${parameter}::json) AS input (${types})`;

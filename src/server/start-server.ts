@@ -6,9 +6,11 @@ import { KeyService as KeyServiceDescriptor } from "../../gen/es/llmgateway/v1/k
 import { ModelService } from "../../gen/es/llmgateway/v1/model_pb.ts";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
+import type { CostAdjuster } from "../core/cost-adjustment.ts";
 import type { Gateway } from "../core/gateway.ts";
 import type { Authenticator, KeyService } from "../core/keys.ts";
 import type { CostReader } from "../core/ledger.ts";
+import type { LedgerVerifier } from "../core/ledger-check.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import { createCostRoutes } from "./cost-routes.ts";
 import { createCors } from "./edge/cors.ts";
@@ -38,6 +40,8 @@ export interface ServerParts {
   readonly gateway: Gateway;
   readonly keys: KeyService;
   readonly costs: CostReader;
+  readonly adjuster: CostAdjuster;
+  readonly verifier: LedgerVerifier;
   readonly readiness: ReadinessSource;
 }
 
@@ -78,7 +82,7 @@ function createCalls(config: Config, parts: ServerParts, shutdown: AbortSignal):
   return createRpcHandler({
     methods: [
       ...completionMethods(parts.gateway),
-      ...costMethods(parts.costs, parts.clock),
+      ...costMethods(parts),
       ...keyMethods(parts.keys),
       ...modelMethods(parts.gateway),
       ...healthMethods({

@@ -124,6 +124,9 @@ test(`killed ${KILLS} times amid calls (seed ${SEED}), it has every call that th
   expect(totals?.attempts).toBe(BigInt(records.length));
   expect(totals?.coverage?.unknown?.attempts).toBe(BigInt(orphans.length));
   expect(totals?.requests).toBe(BigInt(records.length));
+  const { ok, differences } = await createGatewayClients(gateway.url).costs(ADMIN_KEY).verifyLedger({});
+  expect(differences).toEqual([]);
+  expect(ok).toBe(true);
   expect(await gateway.stop()).toBe(0);
   await simulator.close();
   rmSync(dataDir, { recursive: true });

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll } from "vitest";
 import { openDatabase } from "../../src/db/open-database.ts";
+import { describeCorrections } from "../suites/correction-suite.ts";
 import { describeLedger } from "../suites/ledger-suite.ts";
 import { describeMonths } from "../suites/months-suite.ts";
+import { describeVerification } from "../suites/verification-suite.ts";
 import { allEntities } from "../support/databases.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 
@@ -17,3 +19,5 @@ const source = {
 };
 describeLedger("PostgreSQL", () => source);
 describeMonths("PostgreSQL", () => source);
+describeCorrections("PostgreSQL", () => source);
+describeVerification("PostgreSQL", () => source);

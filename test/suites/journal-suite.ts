@@ -102,6 +102,26 @@ export function describeJournal(kind: string, source: () => DatabaseSource): voi
       expect(prices).toEqual([{ price_id: SAMPLE_PRICE.priceId }]);
     });
 
+    test("a late outcome is durable like any other, comes after its charge, and counts once", async () => {
+      const outages = withOutages(database);
+      outages.setAway(true);
+      const { ledger, crash } = await start({ database: outages });
+      const early = sampleOutcome({}, { usageSource: "estimated" });
+      const late = { ...early, usageSource: "reported" as const, costPicoUsd: 7n };
+      await ledger.open(early.intent);
+      await ledger.settle(early);
+      await ledger.correct(late);
+      await crash();
+
+      const { ledger: second, reader } = await start();
+      await second.correct(late);
+      const { totals } = await reader.query(costQuery());
+      expect(totals).toMatchObject({ attempts: 1n, costPicoUsd: 7n });
+      expect(totals.coverage).toMatchObject({ reportedAttempts: 1n, estimatedAttempts: 0n });
+      const { records } = await reader.listRecords({ filter: WHOLE_YEAR, pageSize: 9, pageToken: undefined });
+      expect(records.map(({ kind }) => kind).toSorted()).toEqual(["adjustment", "charge", "reversal"]);
+    });
+
     test("attempts without an outcome become unknown ones, once, with what had arrived and the price of then", async () => {
       const { ledger, crash } = await start();
       const [first, second] = [1, 2].map((ordinal) => sampleIntent({ ordinal, streamed: ordinal === 2 }));

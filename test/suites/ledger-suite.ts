@@ -72,7 +72,8 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
         expect(records).toEqual([
           {
             ...{ attemptId, requestId, apiKeyId, provider, model, tags, endUser, occurredAt },
-            ...{ ordinal: 1, kind: "charge", outcome: "succeeded", errorReason: undefined, streamed: false },
+            ...{ kind: "charge", revision: 0, adjustmentId: undefined },
+            ...{ ordinal: 1, outcome: "succeeded", errorReason: undefined, streamed: false },
             ...{
               usage: outcome.usage,
               usageSource: "reported",

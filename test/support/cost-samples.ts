@@ -36,6 +36,8 @@ export function costRecord(changes: Partial<CostRecord> = {}): CostRecord {
     requestId: "r1",
     ordinal: 1,
     kind: "charge",
+    revision: 0,
+    adjustmentId: undefined,
     apiKeyId: "k_invoke",
     provider: "openai",
     model: "gpt-5-mini",

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
-import type { CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import { type CostRecord, CostRecordKind } from "../../gen/es/llmgateway/v1/cost_pb.ts";
 import { ErrorReason } from "../../gen/es/llmgateway/v1/error_reason_pb.ts";
 import {
   type Attempt,
@@ -17,7 +17,7 @@ import type { CompletionOutcome } from "./completion-client.ts";
 import { countedTokensIn, countedTokensOut, isEstimatedByBytes } from "./expected-estimate.ts";
 import { type FaultBench, requestIdIn } from "./fault-bench.ts";
 import { ADMIN_KEY } from "./gateway-process.ts";
-import { type Effort, expectExactSums, picoUsdOf } from "./ledger-sums.ts";
+import { type Effort, entriesInForce, expectExactSums, picoUsdOf } from "./ledger-sums.ts";
 
 /** One call, as the provider billed it and as the ledger has it. */
 export interface Matched {
@@ -49,14 +49,15 @@ export async function expectLawL(bench: FaultBench, effort: Effort = "quick"): P
   await bench.simulator.whenIdle();
   const lines = bench.simulator.bill.lines;
   await waitUntilSettled(bench, lines.length);
-  const records = await listRecords(bench, effort);
-  expectUnique(records);
+  const entries = await listRecords(bench, effort);
+  const records = entriesInForce(entries);
+  expectUnique(entries.filter(({ kind }) => kind === CostRecordKind.CHARGE));
   expectNothingPending(records);
   const { matched, unseen } = match(bench, lines, records);
   for (const pair of matched) expectBilledAsRecorded(bench, pair);
   for (const record of unseen) expectUnsent(bench, record);
   expectAnswersToAgree(bench, records);
-  await expectExactSums(bench, records, effort);
+  await expectExactSums(bench, entries, effort);
   const recordsOf = (requestId: string) =>
     records.filter((record) => record.requestId === requestId).sort((a, b) => a.ordinal - b.ordinal);
   return { matched, unseen, recordsOf };

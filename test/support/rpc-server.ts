@@ -7,10 +7,12 @@ import { CostService } from "../../gen/es/llmgateway/v1/cost_pb.ts";
 import { KeyService } from "../../gen/es/llmgateway/v1/key_pb.ts";
 import { ModelService } from "../../gen/es/llmgateway/v1/model_pb.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import type { CostAdjuster } from "../../src/core/cost-adjustment.ts";
 import { GatewayError } from "../../src/core/errors.ts";
 import type { AttemptReport, CompletionResult, Gateway } from "../../src/core/gateway.ts";
 import type { KeyService as KeyServicePort, Principal, Role } from "../../src/core/keys.ts";
 import type { CostReader } from "../../src/core/ledger.ts";
+import type { LedgerVerifier } from "../../src/core/ledger-check.ts";
 import type { RequestEnd, RequestStart, Telemetry } from "../../src/core/telemetry.ts";
 import { createCostRoutes } from "../../src/server/cost-routes.ts";
 import { completionMethods } from "../../src/server/handlers/completion.ts";
@@ -45,6 +47,8 @@ function testPrincipal(
 export interface RpcServerOptions {
   readonly gateway?: Partial<Gateway>;
   readonly costs?: Partial<CostReader>;
+  readonly adjuster?: Partial<CostAdjuster>;
+  readonly verifier?: Partial<LedgerVerifier>;
   readonly keys?: Partial<KeyServicePort>;
   readonly health?: HealthSource;
   readonly limits?: Partial<RpcLimits>;
@@ -80,13 +84,15 @@ export async function startRpcServer(options: RpcServerOptions = {}): Promise<Te
   };
   const gateway = { ...answeringGateway(), ...options.gateway };
   const costs = { ...unused("costs", ["query", "listRecords"]), ...options.costs } as CostReader;
+  const adjuster = { ...unused("adjuster", ["adjust"]), ...options.adjuster } as CostAdjuster;
+  const verifier = { ...unused("verifier", ["verify"]), ...options.verifier } as LedgerVerifier;
   const keyNames = ["create", "get", "list", "update", "rotate", "revoke"];
   const keys = { ...unused("keys", keyNames), ...options.keys } as KeyServicePort;
   const { shutdown } = options;
   const rpc = createRpcHandler({
     methods: [
       ...completionMethods(gateway),
-      ...costMethods(costs, systemClock),
+      ...costMethods({ costs, adjuster, verifier, clock: systemClock }),
       ...keyMethods(keys),
       ...modelMethods(gateway),
       ...healthMethods({

@@ -3,8 +3,10 @@ import {
   CostDimension as CostDimensionProto,
   type CostFilter as CostFilterProto,
   type CostQueryRequest,
+  type VerifyLedgerRequest,
 } from "../../../gen/es/llmgateway/v1/cost_pb.ts";
 import type { CostDimension, CostFilter, CostQuery } from "../../core/ledger.ts";
+import type { VerifiedInterval } from "../../core/ledger-check.ts";
 import { checkInterval, resolveInterval } from "../costs/cost-scope.ts";
 import { dateFromTimestamp } from "./time.ts";
 import { Violations } from "./violations.ts";
@@ -52,6 +54,21 @@ export function costQueryFromProto(proto: CostQueryRequest, now: Date): CostQuer
   violations.throwIfAny();
   const tagKey = proto.tagKey === "" ? undefined : proto.tagKey;
   return { ...costFilterFromProto(proto.filter, now), groupBy, tagKey };
+}
+
+/** An interval whose ends may be open. @throws GatewayError INVALID_REQUEST when it is empty or a time is out of range */
+export function verifiedIntervalFromProto(proto: VerifyLedgerRequest): VerifiedInterval {
+  const violations = new Violations();
+  const instant = (timestamp: Timestamp | undefined, field: string): Date | undefined => {
+    const date = timestamp && dateFromTimestamp(timestamp);
+    if (timestamp && !date) violations.add(field, "timestamp.range", "is out of range");
+    return date;
+  };
+  const start = instant(proto.startTime, "start_time");
+  const end = instant(proto.endTime, "end_time");
+  violations.throwIfAny();
+  if (start && end) checkInterval({ start, end }, "start_time");
+  return { start, end };
 }
 
 function dimensionFromProto(dimension: CostDimensionProto): CostDimension | undefined {

@@ -121,6 +121,8 @@ export function costRecordToProto(record: CostRecord): CostRecordProto {
     requestId: record.requestId,
     ordinal: record.ordinal,
     kind: recordKindToProto(record.kind),
+    revision: record.revision,
+    adjustmentId: record.adjustmentId ?? "",
     apiKeyId: record.apiKeyId,
     provider: record.provider,
     model: record.model,
@@ -150,6 +152,8 @@ function recordKindToProto(kind: CostRecord["kind"]): CostRecordKind {
   switch (kind) {
     case "charge":
       return CostRecordKind.CHARGE;
+    case "reversal":
+      return CostRecordKind.REVERSAL;
     case "adjustment":
       return CostRecordKind.ADJUSTMENT;
     default:

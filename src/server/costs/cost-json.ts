@@ -43,6 +43,8 @@ export function recordToJson(record: CostRecord) {
     request_id: record.requestId,
     ordinal: record.ordinal,
     kind: record.kind,
+    revision: record.revision,
+    adjustment_id: record.adjustmentId ?? null,
     api_key_id: record.apiKeyId,
     provider: record.provider,
     model: record.model,

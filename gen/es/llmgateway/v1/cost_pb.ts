@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file llmgateway/v1/cost.proto.
  */
 export const file_llmgateway_v1_cost: GenFile = /*@__PURE__*/
-  fileDesc("ChhsbG1nYXRld2F5L3YxL2Nvc3QucHJvdG8SDWxsbWdhdGV3YXkudjEitwMKCkNvc3RGaWx0ZXISLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKC2FwaV9rZXlfaWRzGAMgAygJQhC6SA2SAQoQZCIGcgQQARhAEiMKCXByb3ZpZGVycxgEIAMoCUIQukgNkgEKEGQiBnIEEAEYQBIhCgZtb2RlbHMYBSADKAlCEbpIDpIBCxBkIgdyBRABGMgBEl4KBHRhZ3MYBiADKAsyIy5sbG1nYXRld2F5LnYxLkNvc3RGaWx0ZXIuVGFnc0VudHJ5Qiu6SCiaASUQECIachgyFl5bQS1aYS16MC05Xy4tXXsxLDYzfSQqBXIDGIABEiQKCWVuZF91c2VycxgHIAMoCUIRukgOkgELEGQiB3IFEAEYgAESKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIrIBChBDb3N0UXVlcnlSZXF1ZXN0EikKBmZpbHRlchgBIAEoCzIZLmxsbWdhdGV3YXkudjEuQ29zdEZpbHRlchJDCghncm91cF9ieRgCIAMoDjIcLmxsbWdhdGV3YXkudjEuQ29zdERpbWVuc2lvbkITukgQkgENEAQYASIHggEEEAEgABIuCgd0YWdfa2V5GAMgASgJQh26SBpyGDIWXltBLVphLXowLTlfLi1dezAsNjN9JCLuAQoRQ29zdFF1ZXJ5UmVzcG9uc2USJAoEcm93cxgBIAMoCzIWLmxsbWdhdGV3YXkudjEuQ29zdFJvdxIqCgZ0b3RhbHMYAiABKAsyGi5sbG1nYXRld2F5LnYxLkNvc3RBbW91bnRzEikKBWFzX29mGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiwgEKB0Nvc3RSb3cSEgoKYXBpX2tleV9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRINCgVtb2RlbBgDIAEoCRIRCgl0YWdfdmFsdWUYBCABKAkSEAoIZW5kX3VzZXIYBSABKAkSMAoMcGVyaW9kX3N0YXJ0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdhbW91bnRzGAcgASgLMhoubGxtZ2F0ZXdheS52MS5Db3N0QW1vdW50cyKlAgoLQ29zdEFtb3VudHMSEAoIcmVxdWVzdHMYASABKAMSEAoIYXR0ZW1wdHMYAiABKAMSEQoJdG9rZW5zX2luGAMgASgDEhIKCnRva2Vuc19vdXQYBCABKAMSGgoSdW5jYWNoZWRfdG9rZW5zX2luGAUgASgDEhwKFGNhY2hlX3JlYWRfdG9rZW5zX2luGAYgASgDEh0KFWNhY2hlX3dyaXRlX3Rva2Vuc19pbhgHIAEoAxIXCg90ZXh0X3Rva2Vuc19vdXQYCCABKAMSHAoUcmVhc29uaW5nX3Rva2Vuc19vdXQYCSABKAMSEAoIY29zdF91c2QYCiABKAkSKQoIY292ZXJhZ2UYCyABKAsyFy5sbG1nYXRld2F5LnYxLkNvdmVyYWdlIvwBCghDb3ZlcmFnZRIuCghyZXBvcnRlZBgBIAEoCzIcLmxsbWdhdGV3YXkudjEuQ292ZXJhZ2VTaGFyZRIvCgllc3RpbWF0ZWQYAiABKAsyHC5sbG1nYXRld2F5LnYxLkNvdmVyYWdlU2hhcmUSLgoIdW5wcmljZWQYAyABKAsyHC5sbG1nYXRld2F5LnYxLkNvdmVyYWdlU2hhcmUSMAoKbm90X2JpbGxlZBgEIAEoCzIcLmxsbWdhdGV3YXkudjEuQ292ZXJhZ2VTaGFyZRItCgd1bmtub3duGAUgASgLMhwubGxtZ2F0ZXdheS52MS5Db3ZlcmFnZVNoYXJlIkMKDUNvdmVyYWdlU2hhcmUSEAoIYXR0ZW1wdHMYASABKAMSDgoGdG9rZW5zGAIgASgDEhAKCGNvc3RfdXNkGAMgASgJIn0KFkxpc3RDb3N0UmVjb3Jkc1JlcXVlc3QSKQoGZmlsdGVyGAEgASgLMhkubGxtZ2F0ZXdheS52MS5Db3N0RmlsdGVyEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAECJeChdMaXN0Q29zdFJlY29yZHNSZXNwb25zZRIqCgdyZWNvcmRzGAEgAygLMhkubGxtZ2F0ZXdheS52MS5Db3N0UmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLWBQoKQ29zdFJlY29yZBISCgphdHRlbXB0X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSDwoHb3JkaW5hbBgDIAEoBRIrCgRraW5kGAQgASgOMh0ubGxtZ2F0ZXdheS52MS5Db3N0UmVjb3JkS2luZBISCgphcGlfa2V5X2lkGAUgASgJEhAKCHByb3ZpZGVyGAYgASgJEg0KBW1vZGVsGAcgASgJEi4KB291dGNvbWUYCCABKA4yHS5sbG1nYXRld2F5LnYxLkF0dGVtcHRPdXRjb21lEjAKDGVycm9yX3JlYXNvbhgJIAEoDjIaLmxsbWdhdGV3YXkudjEuRXJyb3JSZWFzb24SIwoFdXNhZ2UYCiABKAsyFC5sbG1nYXRld2F5LnYxLlVzYWdlEjIKDWJpbGxpbmdfc3RhdGUYCyABKA4yGy5sbG1nYXRld2F5LnYxLkJpbGxpbmdTdGF0ZRIhCgRjb3N0GAwgASgLMhMubGxtZ2F0ZXdheS52MS5Db3N0Ei4KC3VuaXRfcHJpY2VzGA0gASgLMhkubGxtZ2F0ZXdheS52MS5Vbml0UHJpY2VzEg0KBWZsYWdzGA4gAygJEjEKBHRhZ3MYDyADKAsyIy5sbG1nYXRld2F5LnYxLkNvc3RSZWNvcmQuVGFnc0VudHJ5EhAKCGVuZF91c2VyGBAgASgJEhAKCHN0cmVhbWVkGBEgASgIEioKB2xhdGVuY3kYEiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoLb2NjdXJyZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlY29yZGVkX2F0GBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLAAQoKVW5pdFByaWNlcxIgChh1bmNhY2hlZF91c2RfcGVyX21pbGxpb24YASABKAkSIgoaY2FjaGVfcmVhZF91c2RfcGVyX21pbGxpb24YAiABKAkSIwobY2FjaGVfd3JpdGVfdXNkX3Blcl9taWxsaW9uGAMgASgJEiAKGHRleHRfb3V0X3VzZF9wZXJfbWlsbGlvbhgEIAEoCRIlCh1yZWFzb25pbmdfb3V0X3VzZF9wZXJfbWlsbGlvbhgFIAEoCSqCAgoNQ29zdERpbWVuc2lvbhIeChpDT1NUX0RJTUVOU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNPU1RfRElNRU5TSU9OX0FQSV9LRVkQARIbChdDT1NUX0RJTUVOU0lPTl9QUk9WSURFUhACEhgKFENPU1RfRElNRU5TSU9OX01PREVMEAMSFgoSQ09TVF9ESU1FTlNJT05fVEFHEAQSGwoXQ09TVF9ESU1FTlNJT05fRU5EX1VTRVIQBRIXChNDT1NUX0RJTUVOU0lPTl9IT1VSEAYSFgoSQ09TVF9ESU1FTlNJT05fREFZEAcSGAoUQ09TVF9ESU1FTlNJT05fTU9OVEgQCCpwCg5Db3N0UmVjb3JkS2luZBIgChxDT1NUX1JFQ09SRF9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXQ09TVF9SRUNPUkRfS0lORF9DSEFSR0UQARIfChtDT1NUX1JFQ09SRF9LSU5EX0FESlVTVE1FTlQQAjLZAQoLQ29zdFNlcnZpY2USWwoJQ29zdFF1ZXJ5Eh8ubGxtZ2F0ZXdheS52MS5Db3N0UXVlcnlSZXF1ZXN0GiAubGxtZ2F0ZXdheS52MS5Db3N0UXVlcnlSZXNwb25zZSILkAIByvMYBAoCAQISbQoPTGlzdENvc3RSZWNvcmRzEiUubGxtZ2F0ZXdheS52MS5MaXN0Q29zdFJlY29yZHNSZXF1ZXN0GiYubGxtZ2F0ZXdheS52MS5MaXN0Q29zdFJlY29yZHNSZXNwb25zZSILkAIByvMYBAoCAQJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_llmgateway_v1_access, file_llmgateway_v1_error_reason, file_llmgateway_v1_usage]);
+  fileDesc("ChhsbG1nYXRld2F5L3YxL2Nvc3QucHJvdG8SDWxsbWdhdGV3YXkudjEitwMKCkNvc3RGaWx0ZXISLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKC2FwaV9rZXlfaWRzGAMgAygJQhC6SA2SAQoQZCIGcgQQARhAEiMKCXByb3ZpZGVycxgEIAMoCUIQukgNkgEKEGQiBnIEEAEYQBIhCgZtb2RlbHMYBSADKAlCEbpIDpIBCxBkIgdyBRABGMgBEl4KBHRhZ3MYBiADKAsyIy5sbG1nYXRld2F5LnYxLkNvc3RGaWx0ZXIuVGFnc0VudHJ5Qiu6SCiaASUQECIachgyFl5bQS1aYS16MC05Xy4tXXsxLDYzfSQqBXIDGIABEiQKCWVuZF91c2VycxgHIAMoCUIRukgOkgELEGQiB3IFEAEYgAESKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIrIBChBDb3N0UXVlcnlSZXF1ZXN0EikKBmZpbHRlchgBIAEoCzIZLmxsbWdhdGV3YXkudjEuQ29zdEZpbHRlchJDCghncm91cF9ieRgCIAMoDjIcLmxsbWdhdGV3YXkudjEuQ29zdERpbWVuc2lvbkITukgQkgENEAQYASIHggEEEAEgABIuCgd0YWdfa2V5GAMgASgJQh26SBpyGDIWXltBLVphLXowLTlfLi1dezAsNjN9JCLuAQoRQ29zdFF1ZXJ5UmVzcG9uc2USJAoEcm93cxgBIAMoCzIWLmxsbWdhdGV3YXkudjEuQ29zdFJvdxIqCgZ0b3RhbHMYAiABKAsyGi5sbG1nYXRld2F5LnYxLkNvc3RBbW91bnRzEikKBWFzX29mGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiwgEKB0Nvc3RSb3cSEgoKYXBpX2tleV9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRINCgVtb2RlbBgDIAEoCRIRCgl0YWdfdmFsdWUYBCABKAkSEAoIZW5kX3VzZXIYBSABKAkSMAoMcGVyaW9kX3N0YXJ0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdhbW91bnRzGAcgASgLMhoubGxtZ2F0ZXdheS52MS5Db3N0QW1vdW50cyKlAgoLQ29zdEFtb3VudHMSEAoIcmVxdWVzdHMYASABKAMSEAoIYXR0ZW1wdHMYAiABKAMSEQoJdG9rZW5zX2luGAMgASgDEhIKCnRva2Vuc19vdXQYBCABKAMSGgoSdW5jYWNoZWRfdG9rZW5zX2luGAUgASgDEhwKFGNhY2hlX3JlYWRfdG9rZW5zX2luGAYgASgDEh0KFWNhY2hlX3dyaXRlX3Rva2Vuc19pbhgHIAEoAxIXCg90ZXh0X3Rva2Vuc19vdXQYCCABKAMSHAoUcmVhc29uaW5nX3Rva2Vuc19vdXQYCSABKAMSEAoIY29zdF91c2QYCiABKAkSKQoIY292ZXJhZ2UYCyABKAsyFy5sbG1nYXRld2F5LnYxLkNvdmVyYWdlIvwBCghDb3ZlcmFnZRIuCghyZXBvcnRlZBgBIAEoCzIcLmxsbWdhdGV3YXkudjEuQ292ZXJhZ2VTaGFyZRIvCgllc3RpbWF0ZWQYAiABKAsyHC5sbG1nYXRld2F5LnYxLkNvdmVyYWdlU2hhcmUSLgoIdW5wcmljZWQYAyABKAsyHC5sbG1nYXRld2F5LnYxLkNvdmVyYWdlU2hhcmUSMAoKbm90X2JpbGxlZBgEIAEoCzIcLmxsbWdhdGV3YXkudjEuQ292ZXJhZ2VTaGFyZRItCgd1bmtub3duGAUgASgLMhwubGxtZ2F0ZXdheS52MS5Db3ZlcmFnZVNoYXJlIkMKDUNvdmVyYWdlU2hhcmUSEAoIYXR0ZW1wdHMYASABKAMSDgoGdG9rZW5zGAIgASgDEhAKCGNvc3RfdXNkGAMgASgJIn0KFkxpc3RDb3N0UmVjb3Jkc1JlcXVlc3QSKQoGZmlsdGVyGAEgASgLMhkubGxtZ2F0ZXdheS52MS5Db3N0RmlsdGVyEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiAECJeChdMaXN0Q29zdFJlY29yZHNSZXNwb25zZRIqCgdyZWNvcmRzGAEgAygLMhkubGxtZ2F0ZXdheS52MS5Db3N0UmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSL/BQoKQ29zdFJlY29yZBISCgphdHRlbXB0X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSDwoHb3JkaW5hbBgDIAEoBRIrCgRraW5kGAQgASgOMh0ubGxtZ2F0ZXdheS52MS5Db3N0UmVjb3JkS2luZBISCgphcGlfa2V5X2lkGAUgASgJEhAKCHByb3ZpZGVyGAYgASgJEg0KBW1vZGVsGAcgASgJEi4KB291dGNvbWUYCCABKA4yHS5sbG1nYXRld2F5LnYxLkF0dGVtcHRPdXRjb21lEjAKDGVycm9yX3JlYXNvbhgJIAEoDjIaLmxsbWdhdGV3YXkudjEuRXJyb3JSZWFzb24SIwoFdXNhZ2UYCiABKAsyFC5sbG1nYXRld2F5LnYxLlVzYWdlEjIKDWJpbGxpbmdfc3RhdGUYCyABKA4yGy5sbG1nYXRld2F5LnYxLkJpbGxpbmdTdGF0ZRIhCgRjb3N0GAwgASgLMhMubGxtZ2F0ZXdheS52MS5Db3N0Ei4KC3VuaXRfcHJpY2VzGA0gASgLMhkubGxtZ2F0ZXdheS52MS5Vbml0UHJpY2VzEg0KBWZsYWdzGA4gAygJEjEKBHRhZ3MYDyADKAsyIy5sbG1nYXRld2F5LnYxLkNvc3RSZWNvcmQuVGFnc0VudHJ5EhAKCGVuZF91c2VyGBAgASgJEhAKCHN0cmVhbWVkGBEgASgIEioKB2xhdGVuY3kYEiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoLb2NjdXJyZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlY29yZGVkX2F0GBQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXZpc2lvbhgVIAEoBRIVCg1hZGp1c3RtZW50X2lkGBYgASgJGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsABCgpVbml0UHJpY2VzEiAKGHVuY2FjaGVkX3VzZF9wZXJfbWlsbGlvbhgBIAEoCRIiChpjYWNoZV9yZWFkX3VzZF9wZXJfbWlsbGlvbhgCIAEoCRIjChtjYWNoZV93cml0ZV91c2RfcGVyX21pbGxpb24YAyABKAkSIAoYdGV4dF9vdXRfdXNkX3Blcl9taWxsaW9uGAQgASgJEiUKHXJlYXNvbmluZ19vdXRfdXNkX3Blcl9taWxsaW9uGAUgASgJIpICChJBZGp1c3RDb3N0c1JlcXVlc3QSKwoKcmVxdWVzdF9pZBgBIAEoCUIXukgUchIYJDIOXltceDIxLVx4N2VdKiQSGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGOgHEjEKBmZpbHRlchgDIAEoCzIZLmxsbWdhdGV3YXkudjEuQ29zdEZpbHRlckIGukgDyAEBEjkKBXNjb3BlGAQgASgOMh4ubGxtZ2F0ZXdheS52MS5BZGp1c3RtZW50U2NvcGVCCrpIB4IBBBABIAASNAoOZXhwbGljaXRfcHJpY2UYBSABKAsyHC5sbG1nYXRld2F5LnYxLkV4cGxpY2l0UHJpY2USDwoHZHJ5X3J1bhgGIAEoCCKaAQoNRXhwbGljaXRQcmljZRIbCghwcm92aWRlchgBIAEoCUIJukgGcgQQARhAEhkKBW1vZGVsGAIgASgJQgq6SAdyBRABGMgBEjYKC3VuaXRfcHJpY2VzGAMgASgLMhkubGxtZ2F0ZXdheS52MS5Vbml0UHJpY2VzQga6SAPIAQESGQoGc291cmNlGAQgASgJQgm6SAZyBBABGGQi/QEKE0FkanVzdENvc3RzUmVzcG9uc2USFQoNYWRqdXN0bWVudF9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhAKCGNvbXBsZXRlGAMgASgIEhAKCGV4YW1pbmVkGAQgASgDEhAKCGFkanVzdGVkGAUgASgDEhEKCXVuY2hhbmdlZBgGIAEoAxIWCg5zdGlsbF91bnByaWNlZBgHIAEoAxIXCg9jb3N0X2JlZm9yZV91c2QYCCABKAkSFgoOY29zdF9hZnRlcl91c2QYCSABKAkSFgoOY29zdF9kZWx0YV91c2QYCiABKAkSEQoJcHJpY2VfaWRzGAsgAygJInMKE1ZlcmlmeUxlZGdlclJlcXVlc3QSLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIuIBChRWZXJpZnlMZWRnZXJSZXNwb25zZRIKCgJvaxgBIAEoCBIqCgZjaGVja3MYAiADKAsyGi5sbG1nYXRld2F5LnYxLkxlZGdlckNoZWNrEjQKC2RpZmZlcmVuY2VzGAMgAygLMh8ubGxtZ2F0ZXdheS52MS5MZWRnZXJEaWZmZXJlbmNlEi4KCnN0YXJ0X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJPCgtMZWRnZXJDaGVjaxIMCgRuYW1lGAEgASgJEhAKCGNvbXBhcmVkGAIgASgDEhEKCWRpZmZlcmluZxgDIAEoAxINCgVub3RlZBgEIAEoAyJPChBMZWRnZXJEaWZmZXJlbmNlEg0KBWNoZWNrGAEgASgJEgsKA2tleRgCIAEoCRIQCghleHBlY3RlZBgDIAEoCRINCgVmb3VuZBgEIAEoCSqCAgoNQ29zdERpbWVuc2lvbhIeChpDT1NUX0RJTUVOU0lPTl9VTlNQRUNJRklFRBAAEhoKFkNPU1RfRElNRU5TSU9OX0FQSV9LRVkQARIbChdDT1NUX0RJTUVOU0lPTl9QUk9WSURFUhACEhgKFENPU1RfRElNRU5TSU9OX01PREVMEAMSFgoSQ09TVF9ESU1FTlNJT05fVEFHEAQSGwoXQ09TVF9ESU1FTlNJT05fRU5EX1VTRVIQBRIXChNDT1NUX0RJTUVOU0lPTl9IT1VSEAYSFgoSQ09TVF9ESU1FTlNJT05fREFZEAcSGAoUQ09TVF9ESU1FTlNJT05fTU9OVEgQCCqPAQoOQ29zdFJlY29yZEtpbmQSIAocQ09TVF9SRUNPUkRfS0lORF9VTlNQRUNJRklFRBAAEhsKF0NPU1RfUkVDT1JEX0tJTkRfQ0hBUkdFEAESHwobQ09TVF9SRUNPUkRfS0lORF9BREpVU1RNRU5UEAISHQoZQ09TVF9SRUNPUkRfS0lORF9SRVZFUlNBTBADKmwKD0FkanVzdG1lbnRTY29wZRIgChxBREpVU1RNRU5UX1NDT1BFX1VOU1BFQ0lGSUVEEAASHQoZQURKVVNUTUVOVF9TQ09QRV9VTlBSSUNFRBABEhgKFEFESlVTVE1FTlRfU0NPUEVfQUxMEAIyngMKC0Nvc3RTZXJ2aWNlElsKCUNvc3RRdWVyeRIfLmxsbWdhdGV3YXkudjEuQ29zdFF1ZXJ5UmVxdWVzdBogLmxsbWdhdGV3YXkudjEuQ29zdFF1ZXJ5UmVzcG9uc2UiC5ACAcrzGAQKAgECEm0KD0xpc3RDb3N0UmVjb3JkcxIlLmxsbWdhdGV3YXkudjEuTGlzdENvc3RSZWNvcmRzUmVxdWVzdBomLmxsbWdhdGV3YXkudjEuTGlzdENvc3RSZWNvcmRzUmVzcG9uc2UiC5ACAcrzGAQKAgECEl0KC0FkanVzdENvc3RzEiEubGxtZ2F0ZXdheS52MS5BZGp1c3RDb3N0c1JlcXVlc3QaIi5sbG1nYXRld2F5LnYxLkFkanVzdENvc3RzUmVzcG9uc2UiB8rzGAMKAQQSZAoMVmVyaWZ5TGVkZ2VyEiIubGxtZ2F0ZXdheS52MS5WZXJpZnlMZWRnZXJSZXF1ZXN0GiMubGxtZ2F0ZXdheS52MS5WZXJpZnlMZWRnZXJSZXNwb25zZSILkAIByvMYBAoCAgRiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_llmgateway_v1_access, file_llmgateway_v1_error_reason, file_llmgateway_v1_usage]);
 
 /**
  * Which attempts count.
@@ -622,6 +622,20 @@ export type CostRecord = Message<"llmgateway.v1.CostRecord"> & {
    * @generated from field: google.protobuf.Timestamp recorded_at = 20;
    */
   recordedAt?: Timestamp | undefined;
+
+  /**
+   * 0 for the charge, n for the reversal and the adjustment of its n-th correction.
+   *
+   * @generated from field: int32 revision = 21;
+   */
+  revision: number;
+
+  /**
+   * The adjustment that AdjustCosts made it for; empty for charges and for outcomes that came late.
+   *
+   * @generated from field: string adjustment_id = 22;
+   */
+  adjustmentId: string;
 };
 
 /**
@@ -679,6 +693,358 @@ export type UnitPrices = Message<"llmgateway.v1.UnitPrices"> & {
  */
 export const UnitPricesSchema: GenMessage<UnitPrices> = /*@__PURE__*/
   messageDesc(file_llmgateway_v1_cost, 10);
+
+/**
+ * Asks for attempts to be rated again. What the provider did not bill is left alone; what is estimated or unknown stays
+ * estimated or unknown, at another price.
+ *
+ * @generated from message llmgateway.v1.AdjustCostsRequest
+ */
+export type AdjustCostsRequest = Message<"llmgateway.v1.AdjustCostsRequest"> & {
+  /**
+   * Makes a repetition harmless, per API key: printable ASCII. Empty: the gateway makes one and returns it.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * Why; kept with the adjustment. Not for secrets.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Which attempts; start and end are required, `as_of` is refused.
+   *
+   * @generated from field: llmgateway.v1.CostFilter filter = 3;
+   */
+  filter?: CostFilter | undefined;
+
+  /**
+   * Which of their entries.
+   *
+   * @generated from field: llmgateway.v1.AdjustmentScope scope = 4;
+   */
+  scope: AdjustmentScope;
+
+  /**
+   * One price for one model. Not set: the prices that the gateway knows now, by the time of each attempt.
+   *
+   * @generated from field: llmgateway.v1.ExplicitPrice explicit_price = 5;
+   */
+  explicitPrice?: ExplicitPrice | undefined;
+
+  /**
+   * Counts what would change, and changes nothing. A dry run that is not complete cannot be continued.
+   *
+   * @generated from field: bool dry_run = 6;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message llmgateway.v1.AdjustCostsRequest.
+ * Use `create(AdjustCostsRequestSchema)` to create a new message.
+ */
+export const AdjustCostsRequestSchema: GenMessage<AdjustCostsRequest> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_cost, 11);
+
+/**
+ * A price that somebody states.
+ *
+ * @generated from message llmgateway.v1.ExplicitPrice
+ */
+export type ExplicitPrice = Message<"llmgateway.v1.ExplicitPrice"> & {
+  /**
+   * The provider that it is for.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The model that it is for, without the provider.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * All five prices, with at most six places each.
+   *
+   * @generated from field: llmgateway.v1.UnitPrices unit_prices = 3;
+   */
+  unitPrices?: UnitPrices | undefined;
+
+  /**
+   * Where it comes from, e.g. `invoice 2026-10`.
+   *
+   * @generated from field: string source = 4;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message llmgateway.v1.ExplicitPrice.
+ * Use `create(ExplicitPriceSchema)` to create a new message.
+ */
+export const ExplicitPriceSchema: GenMessage<ExplicitPrice> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_cost, 12);
+
+/**
+ * What a re-rating came to, over all calls with its request id.
+ *
+ * @generated from message llmgateway.v1.AdjustCostsResponse
+ */
+export type AdjustCostsResponse = Message<"llmgateway.v1.AdjustCostsResponse"> & {
+  /**
+   * Names the adjustment in its records; empty for a dry run.
+   *
+   * @generated from field: string adjustment_id = 1;
+   */
+  adjustmentId: string;
+
+  /**
+   * Continues the adjustment.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+
+  /**
+   * False when the deadline came first: call again with the same request.
+   *
+   * @generated from field: bool complete = 3;
+   */
+  complete: boolean;
+
+  /**
+   * Attempts that were looked at.
+   *
+   * @generated from field: int64 examined = 4;
+   */
+  examined: bigint;
+
+  /**
+   * Attempts that got a reversal and an adjustment.
+   *
+   * @generated from field: int64 adjusted = 5;
+   */
+  adjusted: bigint;
+
+  /**
+   * Attempts whose cost is right.
+   *
+   * @generated from field: int64 unchanged = 6;
+   */
+  unchanged: bigint;
+
+  /**
+   * Attempts that have no price, before and after.
+   *
+   * @generated from field: int64 still_unpriced = 7;
+   */
+  stillUnpriced: bigint;
+
+  /**
+   * Cost of the adjusted attempts before. Decimal string of USD with exactly twelve places, as the next two.
+   *
+   * @generated from field: string cost_before_usd = 8;
+   */
+  costBeforeUsd: string;
+
+  /**
+   * Their cost now.
+   *
+   * @generated from field: string cost_after_usd = 9;
+   */
+  costAfterUsd: string;
+
+  /**
+   * What they cost more; negative when they cost less.
+   *
+   * @generated from field: string cost_delta_usd = 10;
+   */
+  costDeltaUsd: string;
+
+  /**
+   * The prices that were applied, at most 1,000.
+   *
+   * @generated from field: repeated string price_ids = 11;
+   */
+  priceIds: string[];
+};
+
+/**
+ * Describes the message llmgateway.v1.AdjustCostsResponse.
+ * Use `create(AdjustCostsResponseSchema)` to create a new message.
+ */
+export const AdjustCostsResponseSchema: GenMessage<AdjustCostsResponse> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_cost, 13);
+
+/**
+ * Asks for a check of the books. The interval is widened to whole days of UTC.
+ *
+ * @generated from message llmgateway.v1.VerifyLedgerRequest
+ */
+export type VerifyLedgerRequest = Message<"llmgateway.v1.VerifyLedgerRequest"> & {
+  /**
+   * First instant. Unset: since ever.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 1;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * First instant that no longer counts. Unset: without end.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 2;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message llmgateway.v1.VerifyLedgerRequest.
+ * Use `create(VerifyLedgerRequestSchema)` to create a new message.
+ */
+export const VerifyLedgerRequestSchema: GenMessage<VerifyLedgerRequest> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_cost, 14);
+
+/**
+ * What the check found.
+ *
+ * @generated from message llmgateway.v1.VerifyLedgerResponse
+ */
+export type VerifyLedgerResponse = Message<"llmgateway.v1.VerifyLedgerResponse"> & {
+  /**
+   * Whether nothing differs.
+   *
+   * @generated from field: bool ok = 1;
+   */
+  ok: boolean;
+
+  /**
+   * Every check that was made.
+   *
+   * @generated from field: repeated llmgateway.v1.LedgerCheck checks = 2;
+   */
+  checks: LedgerCheck[];
+
+  /**
+   * What differs, at most 100 for each check.
+   *
+   * @generated from field: repeated llmgateway.v1.LedgerDifference differences = 3;
+   */
+  differences: LedgerDifference[];
+
+  /**
+   * The first instant that was checked.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 4;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * The first instant that was not.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 5;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message llmgateway.v1.VerifyLedgerResponse.
+ * Use `create(VerifyLedgerResponseSchema)` to create a new message.
+ */
+export const VerifyLedgerResponseSchema: GenMessage<VerifyLedgerResponse> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_cost, 15);
+
+/**
+ * One check.
+ *
+ * @generated from message llmgateway.v1.LedgerCheck
+ */
+export type LedgerCheck = Message<"llmgateway.v1.LedgerCheck"> & {
+  /**
+   * E.g. `records_equal_hourly_sums`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What was compared: rows, groups or records, depending on the check.
+   *
+   * @generated from field: int64 compared = 2;
+   */
+  compared: bigint;
+
+  /**
+   * How many of them differ.
+   *
+   * @generated from field: int64 differing = 3;
+   */
+  differing: bigint;
+
+  /**
+   * What is worth knowing and no difference: rows that wait for the database, calls under way, requests that a crash
+   * left without a row.
+   *
+   * @generated from field: int64 noted = 4;
+   */
+  noted: bigint;
+};
+
+/**
+ * Describes the message llmgateway.v1.LedgerCheck.
+ * Use `create(LedgerCheckSchema)` to create a new message.
+ */
+export const LedgerCheckSchema: GenMessage<LedgerCheck> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_cost, 16);
+
+/**
+ * One thing that differs.
+ *
+ * @generated from message llmgateway.v1.LedgerDifference
+ */
+export type LedgerDifference = Message<"llmgateway.v1.LedgerDifference"> & {
+  /**
+   * The check that found it.
+   *
+   * @generated from field: string check = 1;
+   */
+  check: string;
+
+  /**
+   * What it is about, e.g. an attempt id.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * What should be there.
+   *
+   * @generated from field: string expected = 3;
+   */
+  expected: string;
+
+  /**
+   * What is there.
+   *
+   * @generated from field: string found = 4;
+   */
+  found: string;
+};
+
+/**
+ * Describes the message llmgateway.v1.LedgerDifference.
+ * Use `create(LedgerDifferenceSchema)` to create a new message.
+ */
+export const LedgerDifferenceSchema: GenMessage<LedgerDifference> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_cost, 17);
 
 /**
  * What sums are grouped by. Hours, days and months are those of UTC.
@@ -784,11 +1150,18 @@ export const CostRecordKind = {
   CHARGE: 1,
 
   /**
-   * A later correction of it.
+   * What is in force after a correction; always with a reversal.
    *
    * @generated from enum value: COST_RECORD_KIND_ADJUSTMENT = 2;
    */
   ADJUSTMENT: 2,
+
+  /**
+   * Takes back the entry before it: tokens and cost are negative.
+   *
+   * @generated from enum value: COST_RECORD_KIND_REVERSAL = 3;
+   */
+  REVERSAL: 3,
 } as const;
 
 /**
@@ -803,6 +1176,47 @@ export type CostRecordKind = (typeof CostRecordKind)[keyof typeof CostRecordKind
  */
 export const CostRecordKindSchema: GenEnum<CostRecordKind> = /*@__PURE__*/
   enumDesc(file_llmgateway_v1_cost, 1);
+
+/**
+ * Which entries are rated again.
+ *
+ * @generated from enum llmgateway.v1.AdjustmentScope
+ */
+export const AdjustmentScope = {
+  /**
+   * Not a scope; refused.
+   *
+   * @generated from enum value: ADJUSTMENT_SCOPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Those without a price.
+   *
+   * @generated from enum value: ADJUSTMENT_SCOPE_UNPRICED = 1;
+   */
+  UNPRICED: 1,
+
+  /**
+   * All whose cost or unit prices would differ, those without a price included.
+   *
+   * @generated from enum value: ADJUSTMENT_SCOPE_ALL = 2;
+   */
+  ALL: 2,
+} as const;
+
+/**
+ * Which entries are rated again.
+ *
+ * @generated from enum llmgateway.v1.AdjustmentScope
+ */
+export type AdjustmentScope = (typeof AdjustmentScope)[keyof typeof AdjustmentScope] | UnknownEnum;
+
+/**
+ * Describes the enum llmgateway.v1.AdjustmentScope.
+ */
+export const AdjustmentScopeSchema: GenEnum<AdjustmentScope> = /*@__PURE__*/
+  enumDesc(file_llmgateway_v1_cost, 2);
 
 /**
  * What completions cost. Sums are exact: the totals equal the sum of the rows and of the records.
@@ -829,6 +1243,30 @@ export const CostService: GenService<{
     methodKind: "unary";
     input: typeof ListCostRecordsRequestSchema;
     output: typeof ListCostRecordsResponseSchema;
+  },
+  /**
+   * Rates attempts again that had no price or a wrong one. Nothing is updated: each attempt whose cost changes gets a
+   * reversal and an adjustment, at the attempt's own time, so that reports as of an earlier instant stay as they were.
+   * Works in steps, each of them a transaction, for as long as the deadline allows; with the same `request_id` the
+   * next call goes on where the last one ended, and changes nothing once it was complete. Who, when and why is kept.
+   *
+   * @generated from rpc llmgateway.v1.CostService.AdjustCosts
+   */
+  adjustCosts: {
+    methodKind: "unary";
+    input: typeof AdjustCostsRequestSchema;
+    output: typeof AdjustCostsResponseSchema;
+  },
+  /**
+   * Checks the books: journal against records, records against hourly sums and reports, attempts for completeness,
+   * corrections, and the arithmetic of every record. Reads one state of the database; changes nothing.
+   *
+   * @generated from rpc llmgateway.v1.CostService.VerifyLedger
+   */
+  verifyLedger: {
+    methodKind: "unary";
+    input: typeof VerifyLedgerRequestSchema;
+    output: typeof VerifyLedgerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_llmgateway_v1_cost, 0);

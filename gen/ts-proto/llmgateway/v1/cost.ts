@@ -142,8 +142,10 @@ export const CostRecordKind = {
   COST_RECORD_KIND_UNSPECIFIED: 0,
   /** COST_RECORD_KIND_CHARGE - The attempt itself. */
   COST_RECORD_KIND_CHARGE: 1,
-  /** COST_RECORD_KIND_ADJUSTMENT - A later correction of it. */
+  /** COST_RECORD_KIND_ADJUSTMENT - What is in force after a correction; always with a reversal. */
   COST_RECORD_KIND_ADJUSTMENT: 2,
+  /** COST_RECORD_KIND_REVERSAL - Takes back the entry before it: tokens and cost are negative. */
+  COST_RECORD_KIND_REVERSAL: 3,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -153,6 +155,7 @@ export namespace CostRecordKind {
   export type COST_RECORD_KIND_UNSPECIFIED = typeof CostRecordKind.COST_RECORD_KIND_UNSPECIFIED;
   export type COST_RECORD_KIND_CHARGE = typeof CostRecordKind.COST_RECORD_KIND_CHARGE;
   export type COST_RECORD_KIND_ADJUSTMENT = typeof CostRecordKind.COST_RECORD_KIND_ADJUSTMENT;
+  export type COST_RECORD_KIND_REVERSAL = typeof CostRecordKind.COST_RECORD_KIND_REVERSAL;
   export type UNRECOGNIZED = typeof CostRecordKind.UNRECOGNIZED;
 }
 
@@ -167,6 +170,9 @@ export function costRecordKindFromJSON(object: any): CostRecordKind {
     case 2:
     case "COST_RECORD_KIND_ADJUSTMENT":
       return CostRecordKind.COST_RECORD_KIND_ADJUSTMENT;
+    case 3:
+    case "COST_RECORD_KIND_REVERSAL":
+      return CostRecordKind.COST_RECORD_KIND_REVERSAL;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -182,7 +188,61 @@ export function costRecordKindToJSON(object: CostRecordKind): string {
       return "COST_RECORD_KIND_CHARGE";
     case CostRecordKind.COST_RECORD_KIND_ADJUSTMENT:
       return "COST_RECORD_KIND_ADJUSTMENT";
+    case CostRecordKind.COST_RECORD_KIND_REVERSAL:
+      return "COST_RECORD_KIND_REVERSAL";
     case CostRecordKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** Which entries are rated again. */
+export const AdjustmentScope = {
+  /** ADJUSTMENT_SCOPE_UNSPECIFIED - Not a scope; refused. */
+  ADJUSTMENT_SCOPE_UNSPECIFIED: 0,
+  /** ADJUSTMENT_SCOPE_UNPRICED - Those without a price. */
+  ADJUSTMENT_SCOPE_UNPRICED: 1,
+  /** ADJUSTMENT_SCOPE_ALL - All whose cost or unit prices would differ, those without a price included. */
+  ADJUSTMENT_SCOPE_ALL: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type AdjustmentScope = typeof AdjustmentScope[keyof typeof AdjustmentScope];
+
+export namespace AdjustmentScope {
+  export type ADJUSTMENT_SCOPE_UNSPECIFIED = typeof AdjustmentScope.ADJUSTMENT_SCOPE_UNSPECIFIED;
+  export type ADJUSTMENT_SCOPE_UNPRICED = typeof AdjustmentScope.ADJUSTMENT_SCOPE_UNPRICED;
+  export type ADJUSTMENT_SCOPE_ALL = typeof AdjustmentScope.ADJUSTMENT_SCOPE_ALL;
+  export type UNRECOGNIZED = typeof AdjustmentScope.UNRECOGNIZED;
+}
+
+export function adjustmentScopeFromJSON(object: any): AdjustmentScope {
+  switch (object) {
+    case 0:
+    case "ADJUSTMENT_SCOPE_UNSPECIFIED":
+      return AdjustmentScope.ADJUSTMENT_SCOPE_UNSPECIFIED;
+    case 1:
+    case "ADJUSTMENT_SCOPE_UNPRICED":
+      return AdjustmentScope.ADJUSTMENT_SCOPE_UNPRICED;
+    case 2:
+    case "ADJUSTMENT_SCOPE_ALL":
+      return AdjustmentScope.ADJUSTMENT_SCOPE_ALL;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return AdjustmentScope.UNRECOGNIZED;
+  }
+}
+
+export function adjustmentScopeToJSON(object: AdjustmentScope): string {
+  switch (object) {
+    case AdjustmentScope.ADJUSTMENT_SCOPE_UNSPECIFIED:
+      return "ADJUSTMENT_SCOPE_UNSPECIFIED";
+    case AdjustmentScope.ADJUSTMENT_SCOPE_UNPRICED:
+      return "ADJUSTMENT_SCOPE_UNPRICED";
+    case AdjustmentScope.ADJUSTMENT_SCOPE_ALL:
+      return "ADJUSTMENT_SCOPE_ALL";
+    case AdjustmentScope.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -404,7 +464,13 @@ export interface CostRecord {
     | Date
     | undefined;
   /** When the record was written. */
-  recordedAt?: Date | undefined;
+  recordedAt?:
+    | Date
+    | undefined;
+  /** 0 for the charge, n for the reversal and the adjustment of its n-th correction. */
+  revision: number;
+  /** The adjustment that AdjustCosts made it for; empty for charges and for outcomes that came late. */
+  adjustmentId: string;
 }
 
 export interface CostRecord_TagsEntry {
@@ -424,6 +490,122 @@ export interface UnitPrices {
   textOutUsdPerMillion: string;
   /** Reasoning. */
   reasoningOutUsdPerMillion: string;
+}
+
+/**
+ * Asks for attempts to be rated again. What the provider did not bill is left alone; what is estimated or unknown stays
+ * estimated or unknown, at another price.
+ */
+export interface AdjustCostsRequest {
+  /** Makes a repetition harmless, per API key: printable ASCII. Empty: the gateway makes one and returns it. */
+  requestId: string;
+  /** Why; kept with the adjustment. Not for secrets. */
+  reason: string;
+  /** Which attempts; start and end are required, `as_of` is refused. */
+  filter?:
+    | CostFilter
+    | undefined;
+  /** Which of their entries. */
+  scope: AdjustmentScope;
+  /** One price for one model. Not set: the prices that the gateway knows now, by the time of each attempt. */
+  explicitPrice?:
+    | ExplicitPrice
+    | undefined;
+  /** Counts what would change, and changes nothing. A dry run that is not complete cannot be continued. */
+  dryRun: boolean;
+}
+
+/** A price that somebody states. */
+export interface ExplicitPrice {
+  /** The provider that it is for. */
+  provider: string;
+  /** The model that it is for, without the provider. */
+  model: string;
+  /** All five prices, with at most six places each. */
+  unitPrices?:
+    | UnitPrices
+    | undefined;
+  /** Where it comes from, e.g. `invoice 2026-10`. */
+  source: string;
+}
+
+/** What a re-rating came to, over all calls with its request id. */
+export interface AdjustCostsResponse {
+  /** Names the adjustment in its records; empty for a dry run. */
+  adjustmentId: string;
+  /** Continues the adjustment. */
+  requestId: string;
+  /** False when the deadline came first: call again with the same request. */
+  complete: boolean;
+  /** Attempts that were looked at. */
+  examined: bigint;
+  /** Attempts that got a reversal and an adjustment. */
+  adjusted: bigint;
+  /** Attempts whose cost is right. */
+  unchanged: bigint;
+  /** Attempts that have no price, before and after. */
+  stillUnpriced: bigint;
+  /** Cost of the adjusted attempts before. Decimal string of USD with exactly twelve places, as the next two. */
+  costBeforeUsd: string;
+  /** Their cost now. */
+  costAfterUsd: string;
+  /** What they cost more; negative when they cost less. */
+  costDeltaUsd: string;
+  /** The prices that were applied, at most 1,000. */
+  priceIds: string[];
+}
+
+/** Asks for a check of the books. The interval is widened to whole days of UTC. */
+export interface VerifyLedgerRequest {
+  /** First instant. Unset: since ever. */
+  startTime?:
+    | Date
+    | undefined;
+  /** First instant that no longer counts. Unset: without end. */
+  endTime?: Date | undefined;
+}
+
+/** What the check found. */
+export interface VerifyLedgerResponse {
+  /** Whether nothing differs. */
+  ok: boolean;
+  /** Every check that was made. */
+  checks: LedgerCheck[];
+  /** What differs, at most 100 for each check. */
+  differences: LedgerDifference[];
+  /** The first instant that was checked. */
+  startTime?:
+    | Date
+    | undefined;
+  /** The first instant that was not. */
+  endTime?: Date | undefined;
+}
+
+/** One check. */
+export interface LedgerCheck {
+  /** E.g. `records_equal_hourly_sums`. */
+  name: string;
+  /** What was compared: rows, groups or records, depending on the check. */
+  compared: bigint;
+  /** How many of them differ. */
+  differing: bigint;
+  /**
+   * What is worth knowing and no difference: rows that wait for the database, calls under way, requests that a crash
+   * left without a row.
+   */
+  noted: bigint;
+}
+
+/** One thing that differs. */
+export interface LedgerDifference {
+  /** The check that found it. */
+  check: string;
+  /** What it is about, e.g. an attempt id. */
+  key: string;
+  /** What should be there. */
+  expected: string;
+  /** What is there. */
+  found: string;
 }
 
 function createBaseCostFilter(): CostFilter {
@@ -2010,6 +2192,8 @@ function createBaseCostRecord(): CostRecord {
     latency: undefined,
     occurredAt: undefined,
     recordedAt: undefined,
+    revision: 0,
+    adjustmentId: "",
   };
 }
 
@@ -2074,6 +2258,12 @@ export const CostRecord: MessageFns<CostRecord> = {
     }
     if (message.recordedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.recordedAt), writer.uint32(162).fork()).join();
+    }
+    if (message.revision !== 0) {
+      writer.uint32(168).int32(message.revision);
+    }
+    if (message.adjustmentId !== "") {
+      writer.uint32(178).string(message.adjustmentId);
     }
     return writer;
   },
@@ -2254,6 +2444,22 @@ export const CostRecord: MessageFns<CostRecord> = {
             message.recordedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.revision = reader.int32();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.adjustmentId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2339,6 +2545,12 @@ export const CostRecord: MessageFns<CostRecord> = {
         : isSet(object.recorded_at)
         ? fromJsonTimestamp(object.recorded_at)
         : undefined,
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      adjustmentId: isSet(object.adjustmentId)
+        ? globalThis.String(object.adjustmentId)
+        : isSet(object.adjustment_id)
+        ? globalThis.String(object.adjustment_id)
+        : "",
     };
   },
 
@@ -2410,6 +2622,12 @@ export const CostRecord: MessageFns<CostRecord> = {
     if (message.recordedAt !== undefined) {
       obj.recordedAt = message.recordedAt.toISOString();
     }
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.adjustmentId !== "") {
+      obj.adjustmentId = message.adjustmentId;
+    }
     return obj;
   },
 
@@ -2450,6 +2668,8 @@ export const CostRecord: MessageFns<CostRecord> = {
       : undefined;
     message.occurredAt = object.occurredAt ?? undefined;
     message.recordedAt = object.recordedAt ?? undefined;
+    message.revision = object.revision ?? 0;
+    message.adjustmentId = object.adjustmentId ?? "";
     return message;
   },
 };
@@ -2698,6 +2918,1056 @@ export const UnitPrices: MessageFns<UnitPrices> = {
   },
 };
 
+function createBaseAdjustCostsRequest(): AdjustCostsRequest {
+  return { requestId: "", reason: "", filter: undefined, scope: 0, explicitPrice: undefined, dryRun: false };
+}
+
+export const AdjustCostsRequest: MessageFns<AdjustCostsRequest> = {
+  encode(message: AdjustCostsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== "") {
+      writer.uint32(10).string(message.requestId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.filter !== undefined) {
+      CostFilter.encode(message.filter, writer.uint32(26).fork()).join();
+    }
+    if (message.scope !== 0) {
+      writer.uint32(32).int32(message.scope);
+    }
+    if (message.explicitPrice !== undefined) {
+      ExplicitPrice.encode(message.explicitPrice, writer.uint32(42).fork()).join();
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(48).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdjustCostsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdjustCostsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.filter = CostFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.scope = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.explicitPrice = ExplicitPrice.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AdjustCostsRequest {
+    return {
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      filter: isSet(object.filter) ? CostFilter.fromJSON(object.filter) : undefined,
+      scope: isSet(object.scope) ? adjustmentScopeFromJSON(object.scope) : 0,
+      explicitPrice: isSet(object.explicitPrice)
+        ? ExplicitPrice.fromJSON(object.explicitPrice)
+        : isSet(object.explicit_price)
+        ? ExplicitPrice.fromJSON(object.explicit_price)
+        : undefined,
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+    };
+  },
+
+  toJSON(message: AdjustCostsRequest): unknown {
+    const obj: any = {};
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.filter !== undefined) {
+      obj.filter = CostFilter.toJSON(message.filter);
+    }
+    if (message.scope !== 0) {
+      obj.scope = adjustmentScopeToJSON(message.scope);
+    }
+    if (message.explicitPrice !== undefined) {
+      obj.explicitPrice = ExplicitPrice.toJSON(message.explicitPrice);
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AdjustCostsRequest>, I>>(base?: I): AdjustCostsRequest {
+    return AdjustCostsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AdjustCostsRequest>, I>>(object: I): AdjustCostsRequest {
+    const message = createBaseAdjustCostsRequest();
+    message.requestId = object.requestId ?? "";
+    message.reason = object.reason ?? "";
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? CostFilter.fromPartial(object.filter)
+      : undefined;
+    message.scope = object.scope ?? 0;
+    message.explicitPrice = (object.explicitPrice !== undefined && object.explicitPrice !== null)
+      ? ExplicitPrice.fromPartial(object.explicitPrice)
+      : undefined;
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
+function createBaseExplicitPrice(): ExplicitPrice {
+  return { provider: "", model: "", unitPrices: undefined, source: "" };
+}
+
+export const ExplicitPrice: MessageFns<ExplicitPrice> = {
+  encode(message: ExplicitPrice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.provider !== "") {
+      writer.uint32(10).string(message.provider);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.unitPrices !== undefined) {
+      UnitPrices.encode(message.unitPrices, writer.uint32(26).fork()).join();
+    }
+    if (message.source !== "") {
+      writer.uint32(34).string(message.source);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplicitPrice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplicitPrice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.provider = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.unitPrices = UnitPrices.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplicitPrice {
+    return {
+      provider: isSet(object.provider) ? globalThis.String(object.provider) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      unitPrices: isSet(object.unitPrices)
+        ? UnitPrices.fromJSON(object.unitPrices)
+        : isSet(object.unit_prices)
+        ? UnitPrices.fromJSON(object.unit_prices)
+        : undefined,
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+    };
+  },
+
+  toJSON(message: ExplicitPrice): unknown {
+    const obj: any = {};
+    if (message.provider !== "") {
+      obj.provider = message.provider;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.unitPrices !== undefined) {
+      obj.unitPrices = UnitPrices.toJSON(message.unitPrices);
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<ExplicitPrice>, I>>(base?: I): ExplicitPrice {
+    return ExplicitPrice.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExplicitPrice>, I>>(object: I): ExplicitPrice {
+    const message = createBaseExplicitPrice();
+    message.provider = object.provider ?? "";
+    message.model = object.model ?? "";
+    message.unitPrices = (object.unitPrices !== undefined && object.unitPrices !== null)
+      ? UnitPrices.fromPartial(object.unitPrices)
+      : undefined;
+    message.source = object.source ?? "";
+    return message;
+  },
+};
+
+function createBaseAdjustCostsResponse(): AdjustCostsResponse {
+  return {
+    adjustmentId: "",
+    requestId: "",
+    complete: false,
+    examined: 0n,
+    adjusted: 0n,
+    unchanged: 0n,
+    stillUnpriced: 0n,
+    costBeforeUsd: "",
+    costAfterUsd: "",
+    costDeltaUsd: "",
+    priceIds: [],
+  };
+}
+
+export const AdjustCostsResponse: MessageFns<AdjustCostsResponse> = {
+  encode(message: AdjustCostsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.adjustmentId !== "") {
+      writer.uint32(10).string(message.adjustmentId);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
+    }
+    if (message.complete !== false) {
+      writer.uint32(24).bool(message.complete);
+    }
+    if (message.examined !== 0n) {
+      if (BigInt.asIntN(64, message.examined) !== message.examined) {
+        throw new globalThis.Error("value provided for field message.examined of type int64 too large");
+      }
+      writer.uint32(32).int64(message.examined);
+    }
+    if (message.adjusted !== 0n) {
+      if (BigInt.asIntN(64, message.adjusted) !== message.adjusted) {
+        throw new globalThis.Error("value provided for field message.adjusted of type int64 too large");
+      }
+      writer.uint32(40).int64(message.adjusted);
+    }
+    if (message.unchanged !== 0n) {
+      if (BigInt.asIntN(64, message.unchanged) !== message.unchanged) {
+        throw new globalThis.Error("value provided for field message.unchanged of type int64 too large");
+      }
+      writer.uint32(48).int64(message.unchanged);
+    }
+    if (message.stillUnpriced !== 0n) {
+      if (BigInt.asIntN(64, message.stillUnpriced) !== message.stillUnpriced) {
+        throw new globalThis.Error("value provided for field message.stillUnpriced of type int64 too large");
+      }
+      writer.uint32(56).int64(message.stillUnpriced);
+    }
+    if (message.costBeforeUsd !== "") {
+      writer.uint32(66).string(message.costBeforeUsd);
+    }
+    if (message.costAfterUsd !== "") {
+      writer.uint32(74).string(message.costAfterUsd);
+    }
+    if (message.costDeltaUsd !== "") {
+      writer.uint32(82).string(message.costDeltaUsd);
+    }
+    for (const v of message.priceIds) {
+      writer.uint32(90).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdjustCostsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdjustCostsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.adjustmentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.examined = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.adjusted = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.unchanged = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.stillUnpriced = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.costBeforeUsd = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.costAfterUsd = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.costDeltaUsd = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.priceIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AdjustCostsResponse {
+    return {
+      adjustmentId: isSet(object.adjustmentId)
+        ? globalThis.String(object.adjustmentId)
+        : isSet(object.adjustment_id)
+        ? globalThis.String(object.adjustment_id)
+        : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+      complete: isSet(object.complete) ? globalThis.Boolean(object.complete) : false,
+      examined: isSet(object.examined) ? BigInt(object.examined) : 0n,
+      adjusted: isSet(object.adjusted) ? BigInt(object.adjusted) : 0n,
+      unchanged: isSet(object.unchanged) ? BigInt(object.unchanged) : 0n,
+      stillUnpriced: isSet(object.stillUnpriced)
+        ? BigInt(object.stillUnpriced)
+        : isSet(object.still_unpriced)
+        ? BigInt(object.still_unpriced)
+        : 0n,
+      costBeforeUsd: isSet(object.costBeforeUsd)
+        ? globalThis.String(object.costBeforeUsd)
+        : isSet(object.cost_before_usd)
+        ? globalThis.String(object.cost_before_usd)
+        : "",
+      costAfterUsd: isSet(object.costAfterUsd)
+        ? globalThis.String(object.costAfterUsd)
+        : isSet(object.cost_after_usd)
+        ? globalThis.String(object.cost_after_usd)
+        : "",
+      costDeltaUsd: isSet(object.costDeltaUsd)
+        ? globalThis.String(object.costDeltaUsd)
+        : isSet(object.cost_delta_usd)
+        ? globalThis.String(object.cost_delta_usd)
+        : "",
+      priceIds: globalThis.Array.isArray(object?.priceIds)
+        ? object.priceIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.price_ids)
+        ? object.price_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: AdjustCostsResponse): unknown {
+    const obj: any = {};
+    if (message.adjustmentId !== "") {
+      obj.adjustmentId = message.adjustmentId;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    if (message.complete !== false) {
+      obj.complete = message.complete;
+    }
+    if (message.examined !== 0n) {
+      obj.examined = message.examined.toString();
+    }
+    if (message.adjusted !== 0n) {
+      obj.adjusted = message.adjusted.toString();
+    }
+    if (message.unchanged !== 0n) {
+      obj.unchanged = message.unchanged.toString();
+    }
+    if (message.stillUnpriced !== 0n) {
+      obj.stillUnpriced = message.stillUnpriced.toString();
+    }
+    if (message.costBeforeUsd !== "") {
+      obj.costBeforeUsd = message.costBeforeUsd;
+    }
+    if (message.costAfterUsd !== "") {
+      obj.costAfterUsd = message.costAfterUsd;
+    }
+    if (message.costDeltaUsd !== "") {
+      obj.costDeltaUsd = message.costDeltaUsd;
+    }
+    if (message.priceIds?.length) {
+      obj.priceIds = message.priceIds;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<AdjustCostsResponse>, I>>(base?: I): AdjustCostsResponse {
+    return AdjustCostsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<AdjustCostsResponse>, I>>(object: I): AdjustCostsResponse {
+    const message = createBaseAdjustCostsResponse();
+    message.adjustmentId = object.adjustmentId ?? "";
+    message.requestId = object.requestId ?? "";
+    message.complete = object.complete ?? false;
+    message.examined = (object.examined !== undefined && object.examined !== null) ? BigInt(object.examined) : 0n;
+    message.adjusted = (object.adjusted !== undefined && object.adjusted !== null) ? BigInt(object.adjusted) : 0n;
+    message.unchanged = (object.unchanged !== undefined && object.unchanged !== null) ? BigInt(object.unchanged) : 0n;
+    message.stillUnpriced = (object.stillUnpriced !== undefined && object.stillUnpriced !== null)
+      ? BigInt(object.stillUnpriced)
+      : 0n;
+    message.costBeforeUsd = object.costBeforeUsd ?? "";
+    message.costAfterUsd = object.costAfterUsd ?? "";
+    message.costDeltaUsd = object.costDeltaUsd ?? "";
+    message.priceIds = object.priceIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseVerifyLedgerRequest(): VerifyLedgerRequest {
+  return { startTime: undefined, endTime: undefined };
+}
+
+export const VerifyLedgerRequest: MessageFns<VerifyLedgerRequest> = {
+  encode(message: VerifyLedgerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.startTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.startTime), writer.uint32(10).fork()).join();
+    }
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyLedgerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyLedgerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VerifyLedgerRequest {
+    return {
+      startTime: isSet(object.startTime)
+        ? fromJsonTimestamp(object.startTime)
+        : isSet(object.start_time)
+        ? fromJsonTimestamp(object.start_time)
+        : undefined,
+      endTime: isSet(object.endTime)
+        ? fromJsonTimestamp(object.endTime)
+        : isSet(object.end_time)
+        ? fromJsonTimestamp(object.end_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: VerifyLedgerRequest): unknown {
+    const obj: any = {};
+    if (message.startTime !== undefined) {
+      obj.startTime = message.startTime.toISOString();
+    }
+    if (message.endTime !== undefined) {
+      obj.endTime = message.endTime.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<VerifyLedgerRequest>, I>>(base?: I): VerifyLedgerRequest {
+    return VerifyLedgerRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyLedgerRequest>, I>>(object: I): VerifyLedgerRequest {
+    const message = createBaseVerifyLedgerRequest();
+    message.startTime = object.startTime ?? undefined;
+    message.endTime = object.endTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseVerifyLedgerResponse(): VerifyLedgerResponse {
+  return { ok: false, checks: [], differences: [], startTime: undefined, endTime: undefined };
+}
+
+export const VerifyLedgerResponse: MessageFns<VerifyLedgerResponse> = {
+  encode(message: VerifyLedgerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ok !== false) {
+      writer.uint32(8).bool(message.ok);
+    }
+    for (const v of message.checks) {
+      LedgerCheck.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.differences) {
+      LedgerDifference.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.startTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.startTime), writer.uint32(34).fork()).join();
+    }
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyLedgerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyLedgerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ok = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.checks.push(LedgerCheck.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.differences.push(LedgerDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VerifyLedgerResponse {
+    return {
+      ok: isSet(object.ok) ? globalThis.Boolean(object.ok) : false,
+      checks: globalThis.Array.isArray(object?.checks) ? object.checks.map((e: any) => LedgerCheck.fromJSON(e)) : [],
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => LedgerDifference.fromJSON(e))
+        : [],
+      startTime: isSet(object.startTime)
+        ? fromJsonTimestamp(object.startTime)
+        : isSet(object.start_time)
+        ? fromJsonTimestamp(object.start_time)
+        : undefined,
+      endTime: isSet(object.endTime)
+        ? fromJsonTimestamp(object.endTime)
+        : isSet(object.end_time)
+        ? fromJsonTimestamp(object.end_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: VerifyLedgerResponse): unknown {
+    const obj: any = {};
+    if (message.ok !== false) {
+      obj.ok = message.ok;
+    }
+    if (message.checks?.length) {
+      obj.checks = message.checks.map((e) => LedgerCheck.toJSON(e));
+    }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => LedgerDifference.toJSON(e));
+    }
+    if (message.startTime !== undefined) {
+      obj.startTime = message.startTime.toISOString();
+    }
+    if (message.endTime !== undefined) {
+      obj.endTime = message.endTime.toISOString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<VerifyLedgerResponse>, I>>(base?: I): VerifyLedgerResponse {
+    return VerifyLedgerResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<VerifyLedgerResponse>, I>>(object: I): VerifyLedgerResponse {
+    const message = createBaseVerifyLedgerResponse();
+    message.ok = object.ok ?? false;
+    message.checks = object.checks?.map((e) => LedgerCheck.fromPartial(e)) || [];
+    message.differences = object.differences?.map((e) => LedgerDifference.fromPartial(e)) || [];
+    message.startTime = object.startTime ?? undefined;
+    message.endTime = object.endTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseLedgerCheck(): LedgerCheck {
+  return { name: "", compared: 0n, differing: 0n, noted: 0n };
+}
+
+export const LedgerCheck: MessageFns<LedgerCheck> = {
+  encode(message: LedgerCheck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.compared !== 0n) {
+      if (BigInt.asIntN(64, message.compared) !== message.compared) {
+        throw new globalThis.Error("value provided for field message.compared of type int64 too large");
+      }
+      writer.uint32(16).int64(message.compared);
+    }
+    if (message.differing !== 0n) {
+      if (BigInt.asIntN(64, message.differing) !== message.differing) {
+        throw new globalThis.Error("value provided for field message.differing of type int64 too large");
+      }
+      writer.uint32(24).int64(message.differing);
+    }
+    if (message.noted !== 0n) {
+      if (BigInt.asIntN(64, message.noted) !== message.noted) {
+        throw new globalThis.Error("value provided for field message.noted of type int64 too large");
+      }
+      writer.uint32(32).int64(message.noted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LedgerCheck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLedgerCheck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.compared = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.differing = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.noted = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LedgerCheck {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      compared: isSet(object.compared) ? BigInt(object.compared) : 0n,
+      differing: isSet(object.differing) ? BigInt(object.differing) : 0n,
+      noted: isSet(object.noted) ? BigInt(object.noted) : 0n,
+    };
+  },
+
+  toJSON(message: LedgerCheck): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.compared !== 0n) {
+      obj.compared = message.compared.toString();
+    }
+    if (message.differing !== 0n) {
+      obj.differing = message.differing.toString();
+    }
+    if (message.noted !== 0n) {
+      obj.noted = message.noted.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LedgerCheck>, I>>(base?: I): LedgerCheck {
+    return LedgerCheck.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LedgerCheck>, I>>(object: I): LedgerCheck {
+    const message = createBaseLedgerCheck();
+    message.name = object.name ?? "";
+    message.compared = (object.compared !== undefined && object.compared !== null) ? BigInt(object.compared) : 0n;
+    message.differing = (object.differing !== undefined && object.differing !== null) ? BigInt(object.differing) : 0n;
+    message.noted = (object.noted !== undefined && object.noted !== null) ? BigInt(object.noted) : 0n;
+    return message;
+  },
+};
+
+function createBaseLedgerDifference(): LedgerDifference {
+  return { check: "", key: "", expected: "", found: "" };
+}
+
+export const LedgerDifference: MessageFns<LedgerDifference> = {
+  encode(message: LedgerDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.check !== "") {
+      writer.uint32(10).string(message.check);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.expected !== "") {
+      writer.uint32(26).string(message.expected);
+    }
+    if (message.found !== "") {
+      writer.uint32(34).string(message.found);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LedgerDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLedgerDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.check = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.expected = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.found = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LedgerDifference {
+    return {
+      check: isSet(object.check) ? globalThis.String(object.check) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      expected: isSet(object.expected) ? globalThis.String(object.expected) : "",
+      found: isSet(object.found) ? globalThis.String(object.found) : "",
+    };
+  },
+
+  toJSON(message: LedgerDifference): unknown {
+    const obj: any = {};
+    if (message.check !== "") {
+      obj.check = message.check;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.expected !== "") {
+      obj.expected = message.expected;
+    }
+    if (message.found !== "") {
+      obj.found = message.found;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<LedgerDifference>, I>>(base?: I): LedgerDifference {
+    return LedgerDifference.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LedgerDifference>, I>>(object: I): LedgerDifference {
+    const message = createBaseLedgerDifference();
+    message.check = object.check ?? "";
+    message.key = object.key ?? "";
+    message.expected = object.expected ?? "";
+    message.found = object.found ?? "";
+    return message;
+  },
+};
+
 /** What completions cost. Sums are exact: the totals equal the sum of the rows and of the records. */
 export type CostServiceService = typeof CostServiceService;
 export const CostServiceService = {
@@ -2723,6 +3993,35 @@ export const CostServiceService = {
       Buffer.from(ListCostRecordsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListCostRecordsResponse => ListCostRecordsResponse.decode(value),
   },
+  /**
+   * Rates attempts again that had no price or a wrong one. Nothing is updated: each attempt whose cost changes gets a
+   * reversal and an adjustment, at the attempt's own time, so that reports as of an earlier instant stay as they were.
+   * Works in steps, each of them a transaction, for as long as the deadline allows; with the same `request_id` the
+   * next call goes on where the last one ended, and changes nothing once it was complete. Who, when and why is kept.
+   */
+  adjustCosts: {
+    path: "/llmgateway.v1.CostService/AdjustCosts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AdjustCostsRequest): Buffer => Buffer.from(AdjustCostsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AdjustCostsRequest => AdjustCostsRequest.decode(value),
+    responseSerialize: (value: AdjustCostsResponse): Buffer => Buffer.from(AdjustCostsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AdjustCostsResponse => AdjustCostsResponse.decode(value),
+  },
+  /**
+   * Checks the books: journal against records, records against hourly sums and reports, attempts for completeness,
+   * corrections, and the arithmetic of every record. Reads one state of the database; changes nothing.
+   */
+  verifyLedger: {
+    path: "/llmgateway.v1.CostService/VerifyLedger" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: VerifyLedgerRequest): Buffer => Buffer.from(VerifyLedgerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): VerifyLedgerRequest => VerifyLedgerRequest.decode(value),
+    responseSerialize: (value: VerifyLedgerResponse): Buffer =>
+      Buffer.from(VerifyLedgerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): VerifyLedgerResponse => VerifyLedgerResponse.decode(value),
+  },
 } as const;
 
 export interface CostServiceServer extends UntypedServiceImplementation {
@@ -2730,6 +4029,18 @@ export interface CostServiceServer extends UntypedServiceImplementation {
   costQuery: handleUnaryCall<CostQueryRequest, CostQueryResponse>;
   /** Lists the records behind the sums, newest first. A key without KEY_ROLE_READ_COSTS sees only its own. */
   listCostRecords: handleUnaryCall<ListCostRecordsRequest, ListCostRecordsResponse>;
+  /**
+   * Rates attempts again that had no price or a wrong one. Nothing is updated: each attempt whose cost changes gets a
+   * reversal and an adjustment, at the attempt's own time, so that reports as of an earlier instant stay as they were.
+   * Works in steps, each of them a transaction, for as long as the deadline allows; with the same `request_id` the
+   * next call goes on where the last one ended, and changes nothing once it was complete. Who, when and why is kept.
+   */
+  adjustCosts: handleUnaryCall<AdjustCostsRequest, AdjustCostsResponse>;
+  /**
+   * Checks the books: journal against records, records against hourly sums and reports, attempts for completeness,
+   * corrections, and the arithmetic of every record. Reads one state of the database; changes nothing.
+   */
+  verifyLedger: handleUnaryCall<VerifyLedgerRequest, VerifyLedgerResponse>;
 }
 
 export interface CostServiceClient extends Client {
@@ -2764,6 +4075,46 @@ export interface CostServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListCostRecordsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Rates attempts again that had no price or a wrong one. Nothing is updated: each attempt whose cost changes gets a
+   * reversal and an adjustment, at the attempt's own time, so that reports as of an earlier instant stay as they were.
+   * Works in steps, each of them a transaction, for as long as the deadline allows; with the same `request_id` the
+   * next call goes on where the last one ended, and changes nothing once it was complete. Who, when and why is kept.
+   */
+  adjustCosts(
+    request: AdjustCostsRequest,
+    callback: (error: ServiceError | null, response: AdjustCostsResponse) => void,
+  ): ClientUnaryCall;
+  adjustCosts(
+    request: AdjustCostsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AdjustCostsResponse) => void,
+  ): ClientUnaryCall;
+  adjustCosts(
+    request: AdjustCostsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AdjustCostsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Checks the books: journal against records, records against hourly sums and reports, attempts for completeness,
+   * corrections, and the arithmetic of every record. Reads one state of the database; changes nothing.
+   */
+  verifyLedger(
+    request: VerifyLedgerRequest,
+    callback: (error: ServiceError | null, response: VerifyLedgerResponse) => void,
+  ): ClientUnaryCall;
+  verifyLedger(
+    request: VerifyLedgerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: VerifyLedgerResponse) => void,
+  ): ClientUnaryCall;
+  verifyLedger(
+    request: VerifyLedgerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: VerifyLedgerResponse) => void,
   ): ClientUnaryCall;
 }
 
