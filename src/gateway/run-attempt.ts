@@ -135,10 +135,11 @@ export async function runAttempt<A extends Answered>(
   const over = upstream.whenDetached
     ? await Promise.race([calling, upstream.whenDetached.then(toDetached(output))])
     : await calling;
+  // From here on the end of the request changes nothing for a call that is over.
+  if (!upstream.detached) upstream.end();
   const { result, ...end } = over;
   const settled = await settle(result);
   if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome });
-  else upstream.end();
   return { ...end, ...settled };
 }
 

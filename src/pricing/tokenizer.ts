@@ -29,16 +29,27 @@ interface Job {
   over: boolean;
 }
 
-/** Nothing is loaded before the first `warmUp` or `count`; a thread that died is started again by the next. */
-export function createTokenizer(): Tokenizer {
+/** A thread that ended is not started again before: one that cannot be loaded must not be tried for every count. */
+const RESTART_PAUSE_MS = 5_000;
+
+const THREAD = new URL("./tokenizer-worker.ts", import.meta.url);
+
+/** Nothing is loaded before the first `warmUp` or `count`; a thread that ended is started again by a later one. */
+export function createTokenizer(
+  options: {
+    /** The module that counts; a test may have one that does not. */
+    readonly thread?: URL;
+  } = {},
+): Tokenizer {
   let worker: Worker | undefined;
   let ready = false;
   let closed = false;
+  let startableFromMs = 0;
   let counting: readonly Job[] = [];
   let waiting: Job[] = [];
 
   function start(): Worker {
-    const started = new Worker(new URL("./tokenizer-worker.ts", import.meta.url), {
+    const started = new Worker(options.thread ?? THREAD, {
       execArgv: [],
       name: "tokenizer",
       // Counting leaves much short-lived garbage: by default 117 MB of RSS after some use, so 87.
@@ -58,6 +69,7 @@ export function createTokenizer(): Tokenizer {
       if (worker !== started) return;
       worker = undefined;
       ready = false;
+      startableFromMs = performance.now() + RESTART_PAUSE_MS;
       for (const job of [...counting, ...waiting]) job.resolve(undefined);
       counting = [];
       waiting = [];
@@ -83,14 +95,14 @@ export function createTokenizer(): Tokenizer {
   }
 
   function warmUp(): void {
-    if (!closed) worker ??= start();
+    if (!closed && performance.now() >= startableFromMs) worker ??= start();
   }
 
   return {
     warmUp,
     count(texts, maxWaitMs) {
-      if (closed || waiting.length >= MAX_WAITING) return Promise.resolve(undefined);
       warmUp();
+      if (closed || !worker || waiting.length >= MAX_WAITING) return Promise.resolve(undefined);
       return new Promise((done) => {
         const timer = setTimeout(() => job.resolve(undefined), maxWaitMs);
         const job: Job = {

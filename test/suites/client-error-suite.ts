@@ -275,7 +275,8 @@ function describeDeadlines(suite: ClientSuite): void {
       expectError(failure, "deadline_exceeded", "DEADLINE_EXCEEDED");
       expect(messages.at(-1)?.event.case).toBe("finished");
       expect(messages.at(-1)?.event.value).toMatchObject({
-        usage: { tokensOut: 3n },
+        // As the tokenizer counts the text, or by bytes while that is being loaded.
+        usage: { tokensOut: expect.toBeOneOf([7n, 3n]) },
         cost: { estimated: true },
         attempts: [{ outcome: AttemptOutcome.CANCELLED }],
       });

@@ -69,3 +69,16 @@ it("answers at once when it is closed, also what was asked before", async () => 
   expect(await asked).toBeUndefined();
   expect(await closing.count(["Hello, world!"], PATIENT_MS)).toBeUndefined();
 });
+
+it("does without a thread that ends, and does not start it anew for every count", async () => {
+  const broken = createTokenizer({ thread: new URL("data:text/javascript,throw new Error('broken')") });
+  expect(await broken.count(["Hello, world!"], PATIENT_MS)).toBeUndefined();
+  let isOver = false;
+  void broken.count(["Hello, world!"], PATIENT_MS).then(() => {
+    isOver = true;
+  });
+  // No thread can have begun and ended in the meantime.
+  await Promise.resolve();
+  expect(isOver).toBe(true);
+  await broken.close();
+});
