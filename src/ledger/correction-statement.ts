@@ -111,7 +111,7 @@ WITH input AS (
 ), new_record AS (
   INSERT INTO cost_record (${[...RECORD_NAMES, "revision", "adjustment_id"].join(", ")})
   SELECT * FROM correction ORDER BY record_id
-  ON CONFLICT (record_id) DO NOTHING
+  ON CONFLICT DO NOTHING
   RETURNING *
 )${more}, ${rollupExpressions("new_record")}
 SELECT attempt_id::text AS attempt_id, CASE
