@@ -89,12 +89,12 @@ export function createAdjustmentStore(
     begin: (apiKeyId, request) =>
       withReadErrors(async () => {
         assertFilter(request.filter);
-        await beforeRead();
         return await begin(database, apiKeyId, request);
       }),
     page: (request, after, limit) =>
       withReadErrors(async () => {
         assertFilter(request.filter);
+        if (!after) await beforeRead();
         const { text, values } = buildPage(request.filter, request.scope, after, limit);
         const rows = await database.snapshot((run) => run(text, values));
         return rows.map((row) => toCostRecord(row).record);

@@ -222,26 +222,30 @@ export function describeVerification(kind: string, source: () => DatabaseSource)
         );
       }));
 
-    test("names whatever was tampered with", () =>
-      withBooks(async (database) => {
-        for (const [name, statements, checks] of TAMPERINGS) {
-          await write(database, honestTraffic(6));
-          expect((await verify(database)).ok, `before ${name}`).toBe(true);
-          await tamper(database, ...statements);
-          const { ok, differences } = await verify(database);
-          const found = new Set(differences.map(({ check }) => check));
-          expect(ok, name).toBe(false);
-          expect([...found], name).toEqual(expect.arrayContaining([...checks]));
-          for (const { key, expected, found: there } of differences) {
-            expect(key, name).not.toBe("");
-            expect(there, name).not.toBe(expected);
+    test(
+      "names whatever was tampered with",
+      () =>
+        withBooks(async (database) => {
+          for (const [name, statements, checks] of TAMPERINGS) {
+            await write(database, honestTraffic(6));
+            expect((await verify(database)).ok, `before ${name}`).toBe(true);
+            await tamper(database, ...statements);
+            const { ok, differences } = await verify(database);
+            const found = new Set(differences.map(({ check }) => check));
+            expect(ok, name).toBe(false);
+            expect([...found], name).toEqual(expect.arrayContaining([...checks]));
+            for (const { key, expected, found: there } of differences) {
+              expect(key, name).not.toBe("");
+              expect(there, name).not.toBe(expected);
+            }
+            await tamper(
+              database,
+              `TRUNCATE cost_record, request_log, ${ROLLUPS.map(({ table }) => table).join(", ")}`,
+            );
           }
-          await tamper(
-            database,
-            `TRUNCATE cost_record, request_log, ${ROLLUPS.map(({ table }) => table).join(", ")}`,
-          );
-        }
-      }));
+        }),
+      120_000,
+    );
 
     test("notes charges whose request has no row yet, and lets a request id be used twice", () =>
       withBooks(async (database) => {
