@@ -2,9 +2,8 @@ import { join } from "node:path";
 import { type Config, ConfigError } from "./config/config.ts";
 import { systemClock } from "./core/clock.ts";
 import { type NewKey, type Principal, ROLES } from "./core/keys.ts";
-import type { Database } from "./db/database.ts";
 import { lockDataDirectory } from "./db/directory-lock.ts";
-import { openDatabase } from "./db/open-database.ts";
+import { type EventualDatabase, openDatabaseEventually } from "./db/eventual-database.ts";
 import { createCandidateHealthRegistry } from "./gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "./gateway/create-gateway.ts";
 import { settleOrphan } from "./gateway/settle-attempt.ts";
@@ -36,7 +35,9 @@ export interface App {
   readonly host: string;
   readonly port: number;
   readonly telemetry: GatewayTelemetry;
-  /** Makes a key as the gateway itself; for the demo. */
+  /** Rejects when the process cannot be of use any more: the database was away at the start and then refused for good. */
+  readonly failed: Promise<never>;
+  /** Makes a key as the gateway itself, once the database is there; for the demo. */
   createKey(key: Pick<NewKey, "displayName" | "roles">): Promise<string>;
   /** Not ready → GOAWAY → calls in flight finish within the grace → ledger flushed → everything closed. */
   shutdown(): Promise<void>;
@@ -59,7 +60,7 @@ export async function startApp(config: Config): Promise<App> {
   const { dataDir, url } = config.database;
   // The embedded database takes the directory's lock itself.
   const lock = url === undefined ? undefined : await lockDataDirectory(dataDir);
-  const database = await openDatabase({
+  const database = await openDatabaseEventually({
     url,
     dataDir,
     poolSize: config.database.poolSize,
@@ -67,12 +68,25 @@ export async function startApp(config: Config): Promise<App> {
     entities: [...ledgerEntities, ...keyEntities],
     onWarning: (message) => telemetry.log.warn("database_warning", { message }),
   });
-  const ledger = await startLedger(dataDir, database, telemetry);
-  telemetry.observeLedger(() => ({ records: ledger.depth, oldestAgeMs: ledger.oldestAgeMs }));
+  const ledger = await startLedger(config, database, telemetry);
+  const readiness = createReadiness({
+    ping: () => database.ping(),
+    databaseAnswers: database.isOpen,
+    ledger,
+  });
+  telemetry.observeLedger(() => ({
+    records: ledger.depth,
+    oldestAgeMs: ledger.oldestAgeMs,
+    journalBytes: ledger.journalBytes,
+    databaseAnswers: readiness.databaseAnswers,
+  }));
 
   const pepper = await loadPepper(config.keyPepper, config.database.dataDir);
   const keyStore = createKeyStore(database);
-  const authenticator = createAuthenticator({ store: keyStore, pepper, adminKey: config.adminKey, clock });
+  const authenticator = createAuthenticator({
+    ...{ store: keyStore, pepper, adminKey: config.adminKey, clock, outageTtlMs: config.keyOutageTtlMs },
+    isStoreAway: () => !readiness.databaseAnswers,
+  });
   const keys = createKeyService(keyStore, { pepper, clock, onChanged: (id) => authenticator.forget(id) });
 
   const providers = createProviders(config.providers, config.deadlines);
@@ -91,7 +105,6 @@ export async function startApp(config: Config): Promise<App> {
       defaultChain: config.defaultChain,
     }),
   });
-  const readiness = createReadiness({ ping: () => database.ping(), ledger });
   const costs = createCostReader(database, { beforeRead: () => ledger.caughtUp() });
   const server = await startServer(config, {
     ...{ version: VERSION, clock, telemetry, authenticator, gateway, keys, costs, readiness },
@@ -102,7 +115,9 @@ export async function startApp(config: Config): Promise<App> {
     host: server.host,
     port: server.port,
     telemetry,
+    failed: database.opened.then(() => new Promise<never>(() => {})),
     createKey: async (key) => {
+      await database.opened;
       const limits = SYSTEM.limits;
       const created = await keys.create(SYSTEM, {
         ...key,
@@ -126,21 +141,30 @@ export async function startApp(config: Config): Promise<App> {
   };
 }
 
+/** Room for the outcomes of what is under way when no new attempt fits any more. */
+const JOURNAL_RESERVE_BYTES = 64 * 1_024 ** 2;
+
 /** The journal is local to this process; what it still holds is shipped to the database from now on. */
 async function startLedger(
-  dataDir: string,
-  database: Database,
+  { database: { dataDir }, journalMaxBytes }: Config,
+  database: EventualDatabase,
   telemetry: GatewayTelemetry,
 ): Promise<JournalLedger> {
   const { log } = telemetry;
-  const onWriteError = (error: unknown) => telemetry.ledgerWriteFailed(error);
-  const journal = await openJournal({ directory: join(dataDir, "journal"), onWriteError });
+  const onDatabaseError = (error: unknown) => telemetry.ledgerWriteFailed("database", error);
+  const journal = await openJournal({
+    directory: join(dataDir, "journal"),
+    maxFileBytes: journalMaxBytes + JOURNAL_RESERVE_BYTES,
+    onWriteError: (error) => telemetry.ledgerWriteFailed("journal", error),
+  });
   return await createJournalLedger({
     journal,
     database,
     settleOrphan,
-    onWriteError,
-    onSyncError: onWriteError,
+    maxJournalBytes: journalMaxBytes,
+    isSchemaKnown: () => database.isOpen,
+    onWriteError: onDatabaseError,
+    onSyncError: onDatabaseError,
     // The row is in no database: this line is the only copy, and it holds neither prompts nor secrets.
     onRejected: (error, { table, json }) => log.error("ledger_row_rejected", { table, row: json }, error),
     onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),

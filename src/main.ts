@@ -18,6 +18,7 @@ async function main(): Promise<void> {
   const configured = loadConfig();
   const demoMode = configured.demo || values.demo ? await startDemoMode(configured) : undefined;
   const app = await startApp(demoMode?.config ?? configured);
+  app.failed.catch(fail);
   const stop = stopOnce(app, demoMode);
   // Before anybody is told that it runs, and so may end it.
   if (!values.demo) stopOnSignals(stop);

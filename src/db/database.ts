@@ -45,8 +45,8 @@ export interface Database {
 
 /** What a driver contributes to a `Database`. */
 export interface DatabaseDriver extends Omit<Database, "ping" | "em"> {
-  /** Runs `work` while no other process migrates the same database. */
-  exclusively(work: () => Promise<void>): Promise<void>;
+  /** Runs `work` while no other process migrates the same database. What it does may take as long as it needs. */
+  exclusively(work: (orm: SqlMikroORM) => Promise<void>): Promise<void>;
 }
 
 /** What both drivers need to build their ORM. */

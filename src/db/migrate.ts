@@ -19,8 +19,8 @@ export class SchemaTooNewError extends Error {
  */
 export async function migrate(driver: DatabaseDriver): Promise<void> {
   if ((await countPending(driver.query)) === 0) return;
-  await driver.exclusively(async () => {
-    if ((await countPending(driver.query)) > 0) await driver.orm.migrator.up();
+  await driver.exclusively(async (orm) => {
+    if ((await countPending(driver.query)) > 0) await orm.migrator.up();
   });
 }
 

@@ -52,7 +52,7 @@ export async function openPglite(options: PgliteOptions): Promise<DatabaseDriver
         });
       },
       sync: directory === undefined ? undefined : createSync(queryOf(pglite), directory),
-      exclusively: (work) => work(),
+      exclusively: (work) => work(orm),
       close: async () => {
         await orm.close(true);
         lock?.release();

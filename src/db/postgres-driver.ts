@@ -1,4 +1,6 @@
+import type { Socket } from "node:net";
 import { MikroORM, type PostgreSqlConnection } from "@mikro-orm/postgresql";
+import type { SqlMikroORM } from "@mikro-orm/sql";
 import { GatewayError } from "../core/errors.ts";
 import type { DatabaseDriver, DriverOptions, SqlQuery, SqlRow, SqlValue } from "./database.ts";
 import { ormOptions } from "./orm-options.ts";
@@ -20,13 +22,22 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 30_000;
 /** The server ends a report's statement after this, before the client gives up on it. */
 const SNAPSHOT_STATEMENT_TIMEOUT_MS = 25_000;
-const IDLE_CONNECTION_TIMEOUT_MS = 60_000;
+/**
+ * No statement may take longer, so a connection that is silent for so long leads nowhere: its server is gone without a
+ * word, as after a failover to another host. TCP alone would find out after a quarter of an hour.
+ */
+const SILENT_CONNECTION_TIMEOUT_MS = QUERY_TIMEOUT_MS;
+const IDLE_CONNECTION_TIMEOUT_MS = 20_000;
+/** Connections are renewed after this, so that none stays with a server that a failover made read only. */
+const CONNECTION_LIFETIME_SECONDS = 300;
 /** Reports that may wait for a connection; they may hold half of the pool, the rest is for the ledger and the keys. */
 const MAX_WAITING_SNAPSHOTS = 100;
 /** Any constant will do as long as every version keeps it: the advisory lock under which the schema is migrated. */
 const MIGRATION_LOCK = "5507141029581";
 /** A process waits so long for another one that migrates. */
 const MIGRATION_LOCK_TIMEOUT_MS = 600_000;
+/** One connection is held while another one migrates. */
+const MIGRATION_POOL_SIZE = 2;
 
 /** The part of `pg` that is used here. */
 interface PgQueryable {
@@ -38,42 +49,81 @@ interface PgQueryable {
   }): Promise<{ rows: SqlRow[] }>;
 }
 interface PgClient extends PgQueryable {
+  readonly connection: { readonly stream: Socket };
   release(destroy?: boolean): void;
 }
 interface PgPool extends PgQueryable {
   connect(): Promise<PgClient>;
+  on(event: "connect", listener: (client: PgClient) => void): unknown;
 }
 
-/** PostgreSQL behind a pool of connections. */
+interface PoolConfig {
+  readonly min: number;
+  readonly max: number;
+  readonly idleTimeoutMillis?: number;
+}
+interface PoolDriverOptions {
+  readonly maxLifetimeSeconds: number;
+  readonly onPoolCreated: (pool: PgPool) => void;
+}
+
+/** PostgreSQL behind a pool of connections, none of which is made before it is needed. */
 export async function openPostgres(options: PostgresOptions): Promise<DatabaseDriver> {
+  const { orm, pool } = await openPool(options, {
+    pool: { min: 0, max: options.poolSize, idleTimeoutMillis: IDLE_CONNECTION_TIMEOUT_MS },
+    driverOptions: { maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS, onPoolCreated: closeSilentConnections },
+  });
+  const slots = createSlots(Math.max(1, Math.floor(options.poolSize / 2)));
+  return {
+    kind: "postgres",
+    orm,
+    query: queryOf(pool, QUERY_TIMEOUT_MS, options.preparedStatements),
+    sync: undefined,
+    snapshot: (work) => slots.run(() => inTransaction(pool, SNAPSHOT_PREPARATION, work)),
+    exclusively: (work) => withMigrationPool(options, work),
+    close: () => orm.close(true),
+  };
+}
+
+/** Migrations may take long over a large ledger, so they have connections of their own, without time limits. */
+async function withMigrationPool(
+  options: PostgresOptions,
+  work: (orm: SqlMikroORM) => Promise<void>,
+): Promise<void> {
+  const { orm, pool } = await openPool(options, { pool: { min: 0, max: MIGRATION_POOL_SIZE } });
+  try {
+    await inTransaction(pool, MIGRATION_PREPARATION, () => work(orm));
+  } finally {
+    await orm.close(true);
+  }
+}
+
+async function openPool(
+  options: PostgresOptions,
+  { pool, driverOptions }: { readonly pool: PoolConfig; readonly driverOptions?: PoolDriverOptions },
+): Promise<{ readonly orm: SqlMikroORM; readonly pool: PgPool }> {
   const orm = await MikroORM.init({
     ...ormOptions(options),
     clientUrl: options.url,
-    pool: { min: 0, max: options.poolSize, idleTimeoutMillis: IDLE_CONNECTION_TIMEOUT_MS },
+    pool,
     driverOptions: {
       connectionString: options.url,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       keepAlive: true,
       application_name: "llm-gateway",
+      ...driverOptions,
     },
   });
-  try {
-    const connection: PostgreSqlConnection = orm.em.getConnection();
-    const pool: PgPool = await connection.getNativeClient();
-    const slots = createSlots(Math.max(1, Math.floor(options.poolSize / 2)));
-    return {
-      kind: "postgres",
-      orm,
-      query: queryOf(pool, QUERY_TIMEOUT_MS, options.preparedStatements),
-      sync: undefined,
-      snapshot: (work) => slots.run(() => inTransaction(pool, SNAPSHOT_PREPARATION, work)),
-      exclusively: (work) => inTransaction(pool, MIGRATION_PREPARATION, work),
-      close: () => orm.close(true),
-    };
-  } catch (error) {
-    await orm.close(true);
-    throw error;
-  }
+  const connection: PostgreSqlConnection = orm.em.getConnection();
+  return { orm, pool: await connection.getNativeClient() };
+}
+
+function closeSilentConnections(pool: PgPool): void {
+  pool.on("connect", ({ connection: { stream } }) => {
+    stream.setTimeout(SILENT_CONNECTION_TIMEOUT_MS, () =>
+      stream.destroy(new Error("the connection is silent")),
+    );
+  });
 }
 
 interface Preparation {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../core/errors.ts";
-import type { JournalOperation } from "./journal-store.ts";
+import type { JournalCommit, JournalOperation } from "./journal-store.ts";
 
 /**
  * What becomes of an addition whose write fails: `keep` it and try until it is written, `refuse` it and take it back,
@@ -9,9 +9,10 @@ import type { JournalOperation } from "./journal-store.ts";
 export type FailurePolicy = "keep" | "refuse" | "drop";
 
 export interface JournalQueueOptions {
-  /** Makes the operations durable, all or none; returns the sequence of the last row among them, or 0. */
-  readonly commit: (operations: readonly JournalOperation[]) => Promise<number>;
-  readonly lastSequence: number;
+  /** Makes the operations durable, all or none. */
+  readonly commit: (operations: readonly JournalOperation[]) => Promise<JournalCommit>;
+  /** What the journal holds at the beginning. */
+  readonly held: JournalCommit;
   /** Pauses after failures double from the first to the second. */
   readonly retryDelayMs: { readonly first: number; readonly max: number };
   readonly onWriteError: (error: unknown) => void;
@@ -39,7 +40,7 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
   let writing: readonly Addition[] = [];
   let running = false;
   let failures = 0;
-  let lastSequence = options.lastSequence;
+  let { lastSequence, usedBytes } = options.held;
 
   async function run(): Promise<void> {
     while ((queue.length > 0 || failures > 0) && !stopped.signal.aborted) {
@@ -47,8 +48,9 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
       const operations = writing.flatMap((addition) => addition.operations);
       try {
         // After a failure, even an empty batch must find out whether the disk takes writes again.
-        const sequence = await commit(failures > 0 ? [{ kind: "probe" }, ...operations] : operations);
-        lastSequence = Math.max(lastSequence, sequence);
+        const done = await commit(failures > 0 ? [{ kind: "probe" }, ...operations] : operations);
+        lastSequence = Math.max(lastSequence, done.lastSequence);
+        ({ usedBytes } = done);
         failures = 0;
         for (const addition of writing) addition.resolve();
         writing = [];
@@ -104,6 +106,9 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
     },
     get lastSequence(): number {
       return lastSequence;
+    },
+    get usedBytes(): number {
+      return usedBytes;
     },
     get depth(): number {
       return writing.length + queue.length;

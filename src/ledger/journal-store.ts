@@ -57,6 +57,15 @@ export interface JournalContent {
   readonly trimmedUpTo: number;
   /** The sequence of the last row that was ever written. */
   readonly lastSequence: number;
+  readonly usedBytes: number;
+}
+
+/** What a commit came to. */
+export interface JournalCommit {
+  /** The sequence of the last row that it wrote, or 0. */
+  readonly lastSequence: number;
+  /** What the journal holds now, without the free pages of its file and without its log. */
+  readonly usedBytes: number;
 }
 
 export interface JournalStoreOptions {
@@ -81,11 +90,8 @@ export class JournalDamagedError extends Error {
 /** The journal's file, used from one thread. Every method is synchronous and as slow as the disk. */
 export interface JournalStore {
   content(): JournalContent;
-  /**
-   * Durable when it returns; when it throws, it may be found in the file by the next opening or not. Returns the
-   * sequence of the last row that it wrote, or 0.
-   */
-  commit(operations: readonly JournalOperation[]): number;
+  /** Durable when it returns; when it throws, it may be found in the file by the next opening or not. */
+  commit(operations: readonly JournalOperation[]): JournalCommit;
   /** Rows after `afterSequence`, in their order. */
   read(afterSequence: number, limit: number): JournalRow[];
   close(): void;
@@ -139,11 +145,12 @@ export function openJournalStore({ file, maxBytes }: JournalStoreOptions): Journ
 
 function createStore(database: DatabaseSync): JournalStore {
   const apply = prepareOperations(database);
+  const usedBytes = prepareUsedBytes(database);
   const select = database.prepare(
     `SELECT sequence, target, json, price_id, written_at_ms FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?`,
   );
   return {
-    content: () => readContent(database),
+    content: () => ({ ...readContent(database), usedBytes: usedBytes() }),
     commit(operations) {
       database.exec("BEGIN IMMEDIATE");
       try {
@@ -154,7 +161,7 @@ function createStore(database: DatabaseSync): JournalStore {
           if (operation.kind !== "trim") lastSequence = Math.max(lastSequence, apply(operation));
         }
         database.exec("COMMIT");
-        return lastSequence;
+        return { lastSequence, usedBytes: usedBytes() };
       } catch (error) {
         if (database.isTransaction) database.exec("ROLLBACK");
         throw error;
@@ -210,7 +217,14 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
   };
 }
 
-function readContent(database: DatabaseSync): JournalContent {
+/** Four microseconds. */
+function prepareUsedBytes(database: DatabaseSync): () => number {
+  const all = database.prepare("PRAGMA page_count");
+  const free = database.prepare("PRAGMA freelist_count");
+  return () => PAGE_BYTES * (Number(all.get()?.page_count) - Number(free.get()?.freelist_count));
+}
+
+function readContent(database: DatabaseSync): Omit<JournalContent, "usedBytes"> {
   database.exec(
     `DELETE FROM price WHERE price_id NOT IN (SELECT price_id FROM record WHERE price_id IS NOT NULL)
      AND price_id NOT IN (SELECT json ->> 'priceId' FROM intent WHERE json ->> 'priceId' IS NOT NULL)`,

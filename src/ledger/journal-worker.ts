@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import {
+  type JournalCommit,
   type JournalContent,
   type JournalOperation,
   type JournalRow,
@@ -17,7 +18,7 @@ export type JournalQuestion =
 
 export interface JournalAnswers {
   readonly content: JournalContent;
-  readonly commit: number;
+  readonly commit: JournalCommit;
   readonly read: readonly JournalRow[];
   readonly close: undefined;
 }

@@ -42,6 +42,7 @@ describe("without any variable", () => {
       maxInFlight: 2_000,
       shutdownGraceMs: 30_000,
       database: { url: undefined, dataDir: ".data", poolSize: 10, preparedStatements: true },
+      journalMaxBytes: 1_073_741_824,
       deadlines: {
         defaultMs: 60_000,
         maxMs: 600_000,
@@ -60,6 +61,7 @@ describe("without any variable", () => {
       demo: true,
       adminKey: undefined,
       keyPepper: undefined,
+      keyOutageTtlMs: 600_000,
       logLevel: "info",
       metricsToken: undefined,
       otlp: undefined,

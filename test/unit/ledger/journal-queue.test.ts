@@ -11,8 +11,15 @@ function setUp() {
   }[] = [];
   const errors: unknown[] = [];
   const queue = createJournalQueue({
-    commit: (operations) => new Promise((resolve, reject) => commits.push({ operations, resolve, reject })),
-    lastSequence: 7,
+    commit: (operations) =>
+      new Promise((resolve, reject) =>
+        commits.push({
+          operations,
+          resolve: (lastSequence) => resolve({ lastSequence, usedBytes: 4_096 * commits.length }),
+          reject,
+        }),
+      ),
+    held: { lastSequence: 7, usedBytes: 0 },
     retryDelayMs: { first: 1, max: 2 },
     onWriteError: (error) => errors.push(error),
   });
@@ -48,7 +55,7 @@ test("what arrives while a batch is written is the next batch, and nothing is du
   expect([durable, queue.lastSequence]).toEqual([["a", "b"], 9]);
   second.resolve(11);
   await queue.flush();
-  expect([queue.depth, queue.oldestAgeMs, commits.length]).toEqual([0, 0, 2]);
+  expect([queue.depth, queue.oldestAgeMs, commits.length, queue.usedBytes]).toEqual([0, 0, 2, 8_192]);
 });
 
 test("when a write fails, intents are refused and taken back, rows are kept in order, checkpoints are dropped", async () => {

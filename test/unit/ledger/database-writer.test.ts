@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { createDatabaseLedger, type DatabaseLedgerOptions } from "../../../src/ledger/database-ledger.ts";
 import type { SqlQuery, SqlRow } from "../../../src/ledger/ledger-database.ts";
+import { createDatabaseLedger, type DatabaseLedgerOptions } from "../../support/database-ledger.ts";
 import { sampleIntent, sampleOutcome, sampleRequest } from "../../support/ledger-samples.ts";
 
 /** A database that answers each statement only when told to. */

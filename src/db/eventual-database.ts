@@ -1,0 +1,124 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { GatewayError } from "../core/errors.ts";
+import type { Database, DatabaseDriver } from "./database.ts";
+import { isDatabaseAway } from "./is-database-away.ts";
+import { migrate, SchemaTooNewError } from "./migrate.ts";
+import { type OpenDatabaseOptions, openDriver, toDatabase } from "./open-database.ts";
+
+/**
+ * A database whose server may be away when the process starts. Until its schema was seen and is up to date,
+ * everything but `close` rejects with LEDGER_UNAVAILABLE.
+ */
+export interface EventualDatabase extends Database {
+  /** Whether the schema was seen and is up to date; once true, it stays. */
+  readonly isOpen: boolean;
+  /**
+   * Resolves when it is open. Rejects when waiting longer would not help: SchemaTooNewError, a wrong password, an
+   * unknown database, a migration that fails. Stays pending when it is closed before.
+   */
+  readonly opened: Promise<void>;
+}
+
+/** A start waits so long for the database before it goes on without it. */
+const START_WAIT_MS = 3_000;
+const RETRY_INTERVAL_MS = 500;
+/** A server that takes the connection and says nothing counts as away after this. */
+const PROBE_TIMEOUT_MS = 2_000;
+
+/**
+ * Opens the database as `openDatabase` does, but for a server that is away, or still being migrated by another
+ * process, it waits 3 s at most: what it returns then opens by itself as soon as the server answers.
+ * @throws what `openDatabase` throws, when it is known within that time
+ */
+export async function openDatabaseEventually(options: OpenDatabaseOptions): Promise<EventualDatabase> {
+  const driver = await openDriver(options);
+  const closing = new AbortController();
+  let isOpen = false;
+  const opened = openWhenThere(driver, closing.signal, options.onWarning ?? (() => {})).then(() => {
+    isOpen = true;
+  });
+  try {
+    // The embedded database cannot be away, and its first start takes longer.
+    await (driver.kind === "pglite" ? opened : Promise.race([opened, delay(START_WAIT_MS)]));
+  } catch (error) {
+    await driver.close();
+    throw error;
+  }
+  const assertOpen = (): void => {
+    if (!isOpen) throw new GatewayError("LEDGER_UNAVAILABLE", "the database was not reached yet");
+  };
+  const { kind, orm, em, query, snapshot, sync, ping, close } = toDatabase(driver);
+  return {
+    ...{ kind, orm, sync, opened },
+    get isOpen() {
+      return isOpen;
+    },
+    em() {
+      assertOpen();
+      return em();
+    },
+    async query(...given) {
+      assertOpen();
+      return await query(...given);
+    },
+    async snapshot(work) {
+      assertOpen();
+      return await snapshot(work);
+    },
+    async ping() {
+      assertOpen();
+      await ping();
+    },
+    async close() {
+      closing.abort();
+      await close();
+    },
+  };
+}
+
+async function openWhenThere(
+  driver: DatabaseDriver,
+  closing: AbortSignal,
+  onWarning: (message: string) => void,
+): Promise<void> {
+  let told: string | undefined;
+  for (;;) {
+    try {
+      await answersInTime(driver);
+      return await migrate(driver);
+    } catch (error) {
+      if (closing.aborted) return await new Promise<never>(() => {});
+      if (!isDatabaseAway(error)) throw withContext(error);
+      const reason = reasonOf(error);
+      if (reason !== told) onWarning(`the database is away and is tried again until it answers: ${reason}`);
+      told = reason;
+    }
+    await delay(RETRY_INTERVAL_MS, undefined, { signal: closing }).catch(() => {});
+  }
+}
+
+async function answersInTime(driver: DatabaseDriver): Promise<void> {
+  const given = new AbortController();
+  const expired = delay(PROBE_TIMEOUT_MS, undefined, { signal: given.signal }).then(() => {
+    throw Object.assign(new Error("no answer"), { code: "ETIMEDOUT" });
+  });
+  // Who comes second is not listened to.
+  expired.catch(() => {});
+  try {
+    await Promise.race([driver.query("SELECT 1"), expired]);
+  } finally {
+    given.abort();
+  }
+}
+
+function withContext(error: unknown): unknown {
+  if (error instanceof SchemaTooNewError) return error;
+  return new Error(`the database cannot be used: ${reasonOf(error)}`, { cause: error });
+}
+
+/** An AggregateError of several addresses has no message of its own. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== "") return error.message;
+  return "code" in error ? String(error.code) : error.name;
+}
