@@ -74,6 +74,9 @@ export async function startApp(config: Config): Promise<App> {
     databaseAnswers: database.isOpen,
     ledger,
   });
+  const opened = database.opened.then(() => readiness.check());
+  // `failed` tells of it, once there is somebody to be told.
+  opened.catch(() => {});
   telemetry.observeLedger(() => ({
     records: ledger.depth,
     oldestAgeMs: ledger.oldestAgeMs,
@@ -115,9 +118,9 @@ export async function startApp(config: Config): Promise<App> {
     host: server.host,
     port: server.port,
     telemetry,
-    failed: database.opened.then(() => new Promise<never>(() => {})),
+    failed: opened.then(() => new Promise<never>(() => {})),
     createKey: async (key) => {
-      await database.opened;
+      await opened;
       const limits = SYSTEM.limits;
       const created = await keys.create(SYSTEM, {
         ...key,

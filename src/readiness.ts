@@ -9,6 +9,8 @@ export interface Readiness {
   /** Asked once a second; no answer within 2 s is none. */
   readonly databaseAnswers: boolean;
   readonly ledgerReady: boolean;
+  /** Looks now instead of when the next second is over. */
+  check(): Promise<void>;
   /** Told of every change of `ready`. Returns how to stop listening. */
   onChange(listener: (ready: boolean) => void): () => void;
   /** From now on not ready, for good. */
@@ -50,6 +52,7 @@ export function createReadiness(parts: {
   timer.unref();
 
   return {
+    check,
     get ready() {
       return isReady();
     },

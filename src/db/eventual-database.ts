@@ -19,27 +19,33 @@ export interface EventualDatabase extends Database {
   readonly opened: Promise<void>;
 }
 
-/** A start waits so long for the database before it goes on without it. */
+/** A start waits so long for a database that says nothing, or is being migrated, before it goes on without it. */
 const START_WAIT_MS = 3_000;
 const RETRY_INTERVAL_MS = 500;
 /** A server that takes the connection and says nothing counts as away after this. */
 const PROBE_TIMEOUT_MS = 2_000;
 
 /**
- * Opens the database as `openDatabase` does, but for a server that is away, or still being migrated by another
- * process, it waits 3 s at most: what it returns then opens by itself as soon as the server answers.
- * @throws what `openDatabase` throws, when it is known within that time
+ * Opens the database as `openDatabase` does, but does not wait for a server that is away, and 3 s at most for one that
+ * is silent or has to be migrated: what it returns opens by itself later.
+ * @throws what `openDatabase` throws, when it is known by then
  */
 export async function openDatabaseEventually(options: OpenDatabaseOptions): Promise<EventualDatabase> {
   const driver = await openDriver(options);
   const closing = new AbortController();
   let isOpen = false;
-  const opened = openWhenThere(driver, closing.signal, options.onWarning ?? (() => {})).then(() => {
+  const away = Promise.withResolvers<void>();
+  const onAway = (reason: string) => {
+    away.resolve();
+    options.onWarning?.(`the database is away and is tried again until it answers: ${reason}`);
+  };
+  const opened = openWhenThere(driver, closing.signal, onAway).then(() => {
     isOpen = true;
   });
   try {
     // The embedded database cannot be away, and its first start takes longer.
-    await (driver.kind === "pglite" ? opened : Promise.race([opened, delay(START_WAIT_MS)]));
+    const patience = driver.kind === "pglite" ? [] : [away.promise, delay(START_WAIT_MS)];
+    await Promise.race([opened, ...patience]);
   } catch (error) {
     await driver.close();
     throw error;
@@ -79,7 +85,7 @@ export async function openDatabaseEventually(options: OpenDatabaseOptions): Prom
 async function openWhenThere(
   driver: DatabaseDriver,
   closing: AbortSignal,
-  onWarning: (message: string) => void,
+  onAway: (reason: string) => void,
 ): Promise<void> {
   let told: string | undefined;
   for (;;) {
@@ -90,7 +96,7 @@ async function openWhenThere(
       if (closing.aborted) return await new Promise<never>(() => {});
       if (!isDatabaseAway(error)) throw withContext(error);
       const reason = reasonOf(error);
-      if (reason !== told) onWarning(`the database is away and is tried again until it answers: ${reason}`);
+      if (reason !== told) onAway(reason);
       told = reason;
     }
     await delay(RETRY_INTERVAL_MS, undefined, { signal: closing }).catch(() => {});

@@ -104,6 +104,8 @@ async function openPool(
 ): Promise<{ readonly orm: SqlMikroORM; readonly pool: PgPool }> {
   const orm = await MikroORM.init({
     ...ormOptions(options),
+    // It would connect at once, and make a database that is missing.
+    ensureDatabase: false,
     clientUrl: options.url,
     pool,
     driverOptions: {
