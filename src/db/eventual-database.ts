@@ -53,7 +53,7 @@ export async function openDatabaseEventually(options: OpenDatabaseOptions): Prom
   const assertOpen = (): void => {
     if (!isOpen) throw new GatewayError("LEDGER_UNAVAILABLE", "the database was not reached yet");
   };
-  const { kind, orm, em, query, snapshot, sync, ping, close } = toDatabase(driver);
+  const { kind, orm, em, query, snapshot, reading, sync, ping, close } = toDatabase(driver);
   return {
     ...{ kind, orm, sync, opened },
     get isOpen() {
@@ -70,6 +70,10 @@ export async function openDatabaseEventually(options: OpenDatabaseOptions): Prom
     async snapshot(work) {
       assertOpen();
       return await snapshot(work);
+    },
+    async reading(work) {
+      assertOpen();
+      return await reading(work);
     },
     async ping() {
       assertOpen();

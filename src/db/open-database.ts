@@ -40,12 +40,13 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
 }
 
 /** A driver whose schema is up to date, as the stores see it. */
-export function toDatabase({ kind, orm, query, snapshot, sync, close }: DatabaseDriver): Database {
+export function toDatabase({ kind, orm, query, snapshot, reading, sync, close }: DatabaseDriver): Database {
   return {
     kind,
     orm,
     query,
     snapshot,
+    reading,
     sync,
     close,
     em: () => orm.em.fork(),

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { MikroORM, type PostgreSqlConnection } from "@mikro-orm/postgresql";
 import type { SqlMikroORM } from "@mikro-orm/sql";
 import { GatewayError } from "../core/errors.ts";
-import type { DatabaseDriver, DriverOptions, SqlQuery, SqlRow, SqlValue } from "./database.ts";
+import type { DatabaseDriver, DriverOptions, ReadSession, SqlQuery, SqlRow, SqlValue } from "./database.ts";
 import { ormOptions } from "./orm-options.ts";
 
 export interface PostgresOptions extends DriverOptions {
@@ -30,8 +30,10 @@ const SILENT_CONNECTION_TIMEOUT_MS = QUERY_TIMEOUT_MS;
 const IDLE_CONNECTION_TIMEOUT_MS = 20_000;
 /** Connections are renewed after this, so that none stays with a server that a failover made read only. */
 const CONNECTION_LIFETIME_SECONDS = 300;
-/** Reports that may wait for a connection; they may hold half of the pool, the rest is for the ledger and the keys. */
-const MAX_WAITING_SNAPSHOTS = 100;
+/** Reports that may wait for their turn; they may hold half of the pool, the rest is for the ledger and the keys. */
+const MAX_WAITING_REPORTS = 100;
+/** A report that waits longer for its turn is refused: its caller may come back when there is less to do. */
+const REPORT_WAIT_TIMEOUT_MS = 5_000;
 /** Any constant will do as long as every version keeps it: the advisory lock under which the schema is migrated. */
 const MIGRATION_LOCK = "5507141029581";
 /** A process waits so long for another one that migrates. */
@@ -79,7 +81,8 @@ export async function openPostgres(options: PostgresOptions): Promise<DatabaseDr
     orm,
     query: queryOf(pool, QUERY_TIMEOUT_MS, options.preparedStatements),
     sync: undefined,
-    snapshot: (work) => slots.run(() => inTransaction(pool, SNAPSHOT_PREPARATION, work)),
+    snapshot: (work) => slots.run(() => withClient(pool, (client) => snapshot(client, work))),
+    reading: (work) => slots.run(() => withClient(pool, (client) => work(toReadSession(client)))),
     exclusively: (work) => withMigrationPool(options, work),
     close: () => orm.close(true),
   };
@@ -92,7 +95,7 @@ async function withMigrationPool(
 ): Promise<void> {
   const { orm, pool } = await openPool(options, { pool: { min: 0, max: MIGRATION_POOL_SIZE } });
   try {
-    await inTransaction(pool, MIGRATION_PREPARATION, () => work(orm));
+    await withClient(pool, (client) => inTransaction(client, MIGRATION_PREPARATION, () => work(orm)));
   } finally {
     await orm.close(true);
   }
@@ -146,14 +149,37 @@ const MIGRATION_PREPARATION: Preparation = {
   timeoutMs: MIGRATION_LOCK_TIMEOUT_MS,
 };
 
+const snapshot = <T>(client: PgClient, work: (query: SqlQuery) => Promise<T>): Promise<T> =>
+  inTransaction(client, SNAPSHOT_PREPARATION, work);
+
+function toReadSession(client: PgClient): ReadSession {
+  return {
+    kind: "postgres",
+    query: queryOf(client, QUERY_TIMEOUT_MS, false),
+    snapshot: (work) => snapshot(client, work),
+  };
+}
+
+/** A connection that failed is not used again: nobody knows what it still does. */
+async function withClient<T>(pool: PgPool, work: (client: PgClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let failed = false;
+  try {
+    return await work(client);
+  } catch (error) {
+    failed = !(error instanceof GatewayError);
+    throw error;
+  } finally {
+    client.release(failed);
+  }
+}
+
 async function inTransaction<T>(
-  pool: PgPool,
+  client: PgClient,
   preparation: Preparation,
   work: (query: SqlQuery) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect();
   const query = queryOf(client, preparation.timeoutMs, false);
-  let broken = false;
   try {
     await query("BEGIN");
     for (const statement of preparation.statements) await query(statement);
@@ -161,12 +187,8 @@ async function inTransaction<T>(
     await query("COMMIT");
     return result;
   } catch (error) {
-    await query("ROLLBACK").catch(() => {
-      broken = true;
-    });
+    await query("ROLLBACK").catch(() => {});
     throw error;
-  } finally {
-    client.release(broken);
   }
 }
 
@@ -178,9 +200,9 @@ function queryOf(target: PgQueryable, timeoutMs: number, preparedStatements: boo
   };
 }
 
-/** Lets `count` run at once and the rest wait in order. */
+/** Lets `count` run at once and the rest wait in order, not too many of them and not too long. */
 function createSlots(count: number) {
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
   let free = count;
 
   async function take(): Promise<void> {
@@ -188,9 +210,28 @@ function createSlots(count: number) {
       free--;
       return;
     }
-    if (waiting.length >= MAX_WAITING_SNAPSHOTS)
-      throw new GatewayError("OVERLOADED", "too many reports are running");
-    await new Promise<void>((resolve) => waiting.push(resolve));
+    if (waiting.size >= MAX_WAITING_REPORTS) throw overloaded();
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        waiting.delete(start);
+        reject(overloaded());
+      }, REPORT_WAIT_TIMEOUT_MS);
+      const start = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      waiting.add(start);
+    });
+  }
+
+  function giveBack(): void {
+    const [next] = waiting;
+    if (!next) {
+      free++;
+      return;
+    }
+    waiting.delete(next);
+    next();
   }
 
   return {
@@ -199,10 +240,11 @@ function createSlots(count: number) {
       try {
         return await work();
       } finally {
-        const next = waiting.shift();
-        if (next) next();
-        else free++;
+        giveBack();
       }
     },
   };
 }
+
+const overloaded = () =>
+  new GatewayError("OVERLOADED", "too many reports are running", { retryAfterMs: 1_000 });

@@ -34,7 +34,10 @@ export interface KeyCacheOptions {
 }
 
 export interface KeyCache {
-  /** What is known without waiting: an entry not older than `cacheTtlMs`; while the store is away, than `outageTtlMs`. */
+  /**
+   * What is known without waiting: an entry not older than `cacheTtlMs`; while it is being renewed, than
+   * `MAX_STALENESS_MS`; while the store is away, than `outageTtlMs`.
+   */
   peek(apiKeyId: string): StoredKey | "absent" | undefined;
   /**
    * Reads the key, once for all who ask at the same time. When the store fails, a key that was read within
@@ -109,10 +112,11 @@ export function createKeyCache(
       const entry = entries.get(apiKeyId);
       if (!entry) return undefined;
       const entryAgeMs = ageMs(entry);
+      const isBeingRenewed = lookups.has(apiKeyId);
       if (isStoreAway()) return entryAgeMs < cacheTtlMs ? entry.found : standIn(entry);
       // A busy key is renewed aside, so that its requests never wait; what fails here is met again by `load`.
-      if (entryAgeMs >= cacheTtlMs / 2 && !lookups.has(apiKeyId)) lookUp(apiKeyId).catch(() => undefined);
-      return entryAgeMs < cacheTtlMs ? entry.found : undefined;
+      if (entryAgeMs >= cacheTtlMs / 2 && !isBeingRenewed) lookUp(apiKeyId).catch(() => undefined);
+      return entryAgeMs < (isBeingRenewed ? MAX_STALENESS_MS : cacheTtlMs) ? entry.found : undefined;
     },
     async load(apiKeyId) {
       try {

@@ -2,7 +2,7 @@ import type { CostFilter, CostReader, CostRecord } from "../core/ledger.ts";
 import { effectivePageSize } from "../core/paging.ts";
 import { settleAsOf } from "./as-of.ts";
 import { assertFilter, createBindings, detailConditions, sharedConditions, within } from "./filter-sql.ts";
-import type { LedgerDatabase } from "./ledger-database.ts";
+import type { LedgerReadSession } from "./ledger-database.ts";
 import { formatPageToken, type PagePosition, parsePageToken } from "./page-token.ts";
 import { RECORD_SELECT, toCostRecord } from "./record-row.ts";
 
@@ -11,7 +11,7 @@ import { RECORD_SELECT, toCostRecord } from "./record-row.ts";
  * are added meanwhile change nothing.
  */
 export async function readRecordPage(
-  database: LedgerDatabase,
+  database: LedgerReadSession,
   request: Parameters<CostReader["listRecords"]>[0],
 ): ReturnType<CostReader["listRecords"]> {
   const { filter, pageToken } = request;

@@ -77,6 +77,7 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
       endAll();
     },
     restore() {
+      state.delayMs = 0;
       isCut = false;
       unblock();
     },
