@@ -11,6 +11,10 @@ export type FailurePolicy = "keep" | "refuse" | "drop";
 export interface JournalQueueOptions {
   /** Makes the operations durable, all or none. */
   readonly commit: (operations: readonly JournalOperation[]) => Promise<JournalCommit>;
+  /** Finds out whether the disk takes writes and has room for what may come. */
+  readonly probe: () => Promise<void>;
+  /** What was wrong at the beginning already. */
+  readonly startError?: unknown;
   /** What the journal holds at the beginning. */
   readonly held: JournalCommit;
   /** Pauses after failures double from the first to the second. */
@@ -34,7 +38,8 @@ interface Addition {
  * Group commit that clocks itself: the next batch is sent when the last one is durable, so that a busy system writes
  * large batches and an idle one waits for nobody.
  */
-export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...options }: JournalQueueOptions) {
+export function createJournalQueue(options: JournalQueueOptions) {
+  const { commit, probe, retryDelayMs, onWriteError } = options;
   const stopped = new AbortController();
   let queue: Addition[] = [];
   let writing: readonly Addition[] = [];
@@ -45,20 +50,24 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
   async function run(): Promise<void> {
     while ((queue.length > 0 || failures > 0) && !stopped.signal.aborted) {
       writing = queue.splice(0, MAX_BATCH);
-      const operations = writing.flatMap((addition) => addition.operations);
       try {
-        // After a failure, even an empty batch must find out whether the disk takes writes again.
-        const done = await commit(failures > 0 ? [{ kind: "probe" }, ...operations] : operations);
-        lastSequence = Math.max(lastSequence, done.lastSequence);
-        ({ usedBytes } = done);
+        if (writing.length > 0) await writeBatch();
+        // After a failure, outcomes are written as far as they can be, and intents wait until there is room again.
+        if (failures > 0) await probe();
         failures = 0;
-        for (const addition of writing) addition.resolve();
-        writing = [];
       } catch (error) {
         await failed(error);
       }
     }
     running = false;
+  }
+
+  async function writeBatch(): Promise<void> {
+    const done = await commit(writing.flatMap((addition) => addition.operations));
+    lastSequence = Math.max(lastSequence, done.lastSequence);
+    ({ usedBytes } = done);
+    for (const addition of writing) addition.resolve();
+    writing = [];
   }
 
   async function failed(error: unknown): Promise<void> {
@@ -88,6 +97,10 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
     return [{ operations: discards, policy: "keep", addedAtMs: performance.now(), ...nobodyWaits }];
   }
 
+  if (options.startError !== undefined) {
+    running = true;
+    void failed(options.startError).then(run);
+  }
   return {
     add(operations: readonly JournalOperation[], policy: FailurePolicy): Promise<void> {
       if (failures > 0 && policy === "refuse") return Promise.reject(unavailable(undefined));

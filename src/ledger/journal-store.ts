@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 
@@ -24,9 +24,7 @@ export type JournalOperation =
       readonly attemptId: string | undefined;
     }
   /** The database holds all rows up to this sequence durably. */
-  | { readonly kind: "trim"; readonly upTo: number }
-  /** Nothing; fails when there is no room for `PROBE_BYTES` or the disk takes no writes. */
-  | { readonly kind: "probe" };
+  | { readonly kind: "trim"; readonly upTo: number };
 
 export type JournalTable = "cost_record" | "request_log";
 
@@ -72,6 +70,10 @@ export interface JournalStoreOptions {
   readonly file: string;
   /** The file's size at most; what does not fit is an error of `commit`. */
   readonly maxBytes: number;
+  /** The log beside it is emptied into the file when it gets larger. @default 4 MiB, which is also the most */
+  readonly maxLogBytes?: number;
+  /** Whether all of the file is read, which finds damage. @default true */
+  readonly check?: boolean;
 }
 
 /** The journal's file is not what this program wrote. Nothing of it is deleted. */
@@ -92,25 +94,33 @@ export interface JournalStore {
   content(): JournalContent;
   /** Durable when it returns; when it throws, it may be found in the file by the next opening or not. */
   commit(operations: readonly JournalOperation[]): JournalCommit;
+  /** Writes something. False when the file is nearly as large as it may be. @throws when the disk takes no writes */
+  probe(): boolean;
+  /** Gives what it does not need back to the disk. */
+  shrink(): void;
   /** Rows after `afterSequence`, in their order. */
   read(afterSequence: number, limit: number): JournalRow[];
   close(): void;
 }
 
 const PAGE_BYTES = 4_096;
+const MAX_LOG_BYTES = 4 * 1_024 ** 2;
+/** So many pages are given back at a time: it takes room in the log. */
+const SHRINK_PAGES = 64;
 /** Room for some hundred attempts. */
-const PROBE_BYTES = 262_144;
+const SPARE_PAGES = 64;
 
 /**
  * Write-ahead log and an fsync at every commit. The exclusive lock also keeps a second process out and spares the
  * shared memory file.
  */
 const PRAGMAS = `
-  PRAGMA page_size = ${PAGE_BYTES};
   PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA page_size = ${PAGE_BYTES};
+  PRAGMA auto_vacuum = INCREMENTAL;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
-  PRAGMA journal_size_limit = 67108864;
+  PRAGMA journal_size_limit = ${2 * MAX_LOG_BYTES};
   PRAGMA temp_store = MEMORY;`;
 
 const SCHEMA = `
@@ -122,20 +132,25 @@ const SCHEMA = `
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, json TEXT NOT NULL, price_id TEXT,
     written_at_ms INTEGER NOT NULL
   );
-  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, room BLOB);`;
+  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);`;
+
+const EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /** @throws JournalDamagedError, or SQLite's own error (in use, no space, no permission) */
-export function openJournalStore({ file, maxBytes }: JournalStoreOptions): JournalStore {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+export function openJournalStore(options: JournalStoreOptions): JournalStore {
+  const { file, maxBytes, maxLogBytes = MAX_LOG_BYTES, check = true } = options;
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
     database.exec(PRAGMAS);
-    const check = database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
-    if (check !== "ok") throw new JournalDamagedError(file, String(check));
-    database.exec(`${SCHEMA} PRAGMA max_page_count = ${Math.ceil(maxBytes / PAGE_BYTES)}`);
+    const logPages = Math.ceil(Math.min(maxLogBytes, MAX_LOG_BYTES) / PAGE_BYTES);
+    // What a log holds that filled the disk goes into the file first: that makes room, and needs less than it makes.
+    database.exec(`PRAGMA wal_autocheckpoint = ${logPages}; ${EMPTY_LOG}`);
+    if (check) assertIntact(database, file);
+    const maxPages = Math.ceil(maxBytes / PAGE_BYTES);
+    database.exec(`${SCHEMA} PRAGMA max_page_count = ${maxPages}`);
     syncDirectory(dirname(file));
     syncDirectory(dirname(dirname(file)));
-    return createStore(database);
+    return createStore(database, maxPages);
   } catch (cause) {
     database.close();
     if (isDamage(cause)) throw new JournalDamagedError(file, cause.message, { cause });
@@ -143,7 +158,12 @@ export function openJournalStore({ file, maxBytes }: JournalStoreOptions): Journ
   }
 }
 
-function createStore(database: DatabaseSync): JournalStore {
+function assertIntact(database: DatabaseSync, file: string): void {
+  const found = database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
+  if (found !== "ok") throw new JournalDamagedError(file, String(found));
+}
+
+function createStore(database: DatabaseSync, maxPages: number): JournalStore {
   const apply = prepareOperations(database);
   const usedBytes = prepareUsedBytes(database);
   const select = database.prepare(
@@ -165,6 +185,19 @@ function createStore(database: DatabaseSync): JournalStore {
       } catch (error) {
         if (database.isTransaction) database.exec("ROLLBACK");
         throw error;
+      }
+    },
+    probe() {
+      database.exec(`INSERT OR REPLACE INTO probe VALUES (1, ${Date.now()})`);
+      return usedBytes() <= (maxPages - SPARE_PAGES) * PAGE_BYTES;
+    },
+    shrink() {
+      const free = database.prepare("PRAGMA freelist_count");
+      for (let left = Number(free.get()?.freelist_count); left > 0; ) {
+        database.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES}); ${EMPTY_LOG}`);
+        const now = Number(free.get()?.freelist_count);
+        if (now >= left) return;
+        left = now;
       }
     },
     read: (afterSequence, limit) => select.all(afterSequence, limit).map(toRow),
@@ -189,8 +222,6 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
     "INSERT INTO record (target, json, price_id, written_at_ms) VALUES (?, ?, ?, ?)",
   );
   const trim = prepare("DELETE FROM record WHERE sequence <= ?");
-  const probe = prepare(`INSERT OR REPLACE INTO probe VALUES (1, ?, zeroblob(${PROBE_BYTES}))`);
-  const endProbe = prepare("UPDATE probe SET room = NULL");
   return (operation) => {
     switch (operation.kind) {
       case "price":
@@ -209,8 +240,6 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
       }
       case "trim":
         return trim(operation.upTo);
-      case "probe":
-        return probe(Date.now()) + endProbe();
       default:
         return operation satisfies never;
     }

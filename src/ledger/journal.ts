@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { createJournalQueue, type FailurePolicy } from "./journal-queue.ts";
 import type { JournalContent, JournalOperation, JournalRow } from "./journal-store.ts";
-import { createJournalThread } from "./journal-thread.ts";
+import { createJournalThread, JOURNAL_PROGRAM } from "./journal-thread.ts";
 
 export interface JournalOptions {
   /** Holds the one file `journal.sqlite`. The caller has locked it against other processes. */
@@ -12,6 +12,8 @@ export interface JournalOptions {
   readonly retryDelayMs?: { readonly first: number; readonly max: number };
   /** After each failed write. */
   readonly onWriteError?: (error: unknown) => void;
+  /** Another program for the thread, for tests of what the disk may do. @default `JOURNAL_PROGRAM` */
+  readonly program?: URL;
 }
 
 /** The local, crash-safe list of intents and of rows that the database does not hold yet. */
@@ -33,7 +35,7 @@ export interface Journal {
   readonly depth: number;
   /** How long the oldest of them has been waiting; 0 when there is none. */
   readonly oldestAgeMs: number;
-  /** True from a failed write until one succeeds. */
+  /** True from a failed write until one succeeds and there is room for more. */
   readonly failing: boolean;
   /** Resolves when everything that was added before is durable, refused or dropped. */
   flush(): Promise<void>;
@@ -50,13 +52,26 @@ const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 1_000 };
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { directory, maxFileBytes = DEFAULT_MAX_FILE_BYTES, onWriteError = () => {} } = options;
-  const { retryDelayMs = DEFAULT_RETRY_DELAY_MS } = options;
-  const thread = createJournalThread({ file: join(directory, JOURNAL_FILE), maxBytes: maxFileBytes });
+  const { retryDelayMs = DEFAULT_RETRY_DELAY_MS, program = JOURNAL_PROGRAM } = options;
+  const thread = createJournalThread(
+    { file: join(directory, JOURNAL_FILE), maxBytes: maxFileBytes },
+    program,
+  );
+  const probe = async () => {
+    const missing = await thread.ask({ kind: "probe" });
+    if (missing !== undefined) throw new Error(`the journal failed: ${missing}`);
+  };
   const content = await thread.ask({ kind: "content" }).catch(async (error: unknown) => {
     await thread.close();
     throw error;
   });
+  const startError = await probe().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
   const queue = createJournalQueue({
+    startError,
+    probe,
     commit: (operations) => thread.ask({ kind: "commit", operations }),
     held: content,
     retryDelayMs,

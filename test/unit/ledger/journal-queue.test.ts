@@ -10,7 +10,12 @@ function setUp() {
     readonly reject: (error: Error) => void;
   }[] = [];
   const errors: unknown[] = [];
+  const disk = { isFull: false, probes: 0 };
   const queue = createJournalQueue({
+    async probe() {
+      disk.probes++;
+      if (disk.isFull) throw new Error("no space left");
+    },
     commit: (operations) =>
       new Promise((resolve, reject) =>
         commits.push({
@@ -30,7 +35,7 @@ function setUp() {
     if (!commit) throw new Error("no commit");
     return commit;
   };
-  return { queue, commits, errors, next };
+  return { queue, commits, errors, next, disk };
 }
 
 const open = (attemptId: string): JournalOperation => ({ kind: "open", attemptId, json: "{}" });
@@ -76,15 +81,10 @@ test("when a write fails, intents are refused and taken back, rows are kept in o
 
   const second = await next(1);
   // The intent that waited was never written, so there is nothing of it to take back.
-  expect(second.operations).toEqual([
-    { kind: "probe" },
-    { kind: "discard", attemptId: "a" },
-    row("1"),
-    row("2"),
-  ]);
+  expect(second.operations).toEqual([{ kind: "discard", attemptId: "a" }, row("1"), row("2")]);
   second.resolve(9);
   await Promise.all([kept, later]);
-  expect(queue.failing).toBe(false);
+  await expect.poll(() => queue.failing).toBe(false);
   const accepted = queue.add([open("d")], "refuse");
   (await next(2)).resolve(0);
   await accepted;
@@ -92,15 +92,33 @@ test("when a write fails, intents are refused and taken back, rows are kept in o
 });
 
 test("it finds out by itself that the disk works again, with nothing to write", async () => {
-  const { queue, next } = setUp();
+  const { queue, commits, next, disk } = setUp();
+  disk.isFull = true;
   const dropped = queue.add([{ kind: "checkpoint", attemptId: "a", outputBytes: 1, deltas: 1 }], "drop");
   (await next(0)).reject(new Error("no space left"));
   await dropped;
-  (await next(1)).reject(new Error("no space left"));
+  await expect.poll(() => disk.probes).toBeGreaterThan(2);
   expect(queue.failing).toBe(true);
-  const probe = await next(2);
-  expect(probe.operations).toEqual([{ kind: "probe" }]);
-  probe.resolve(0);
+  disk.isFull = false;
+  await expect.poll(() => queue.failing).toBe(false);
+  expect(commits).toHaveLength(1);
+});
+
+test("while there is no room for more, outcomes are written as long as they can be, and intents refused", async () => {
+  const { queue, next, disk } = setUp();
+  disk.isFull = true;
+  const refused = queue.add([open("a")], "refuse");
+  (await next(0)).reject(new Error("no space left"));
+  await expect(refused).rejects.toMatchObject(REFUSED);
+  (await next(1)).resolve(0);
+  const kept = queue.add([row("1")], "keep");
+  const commit = await next(2);
+  expect(commit.operations).toEqual([row("1")]);
+  commit.resolve(8);
+  await kept;
+  expect([queue.failing, queue.depth, queue.lastSequence]).toEqual([true, 0, 8]);
+  await expect(queue.add([open("b")], "refuse")).rejects.toMatchObject(REFUSED);
+  disk.isFull = false;
   await expect.poll(() => queue.failing).toBe(false);
 });
 

@@ -128,7 +128,7 @@ test("what trims makes room for the outcomes that wait", async () => {
   await expect.poll(() => journal.failing).toBe(true);
   await journal.add([{ kind: "trim", upTo: 8 }], "keep");
   await Promise.all(waiting);
-  expect(journal.failing).toBe(false);
+  await expect.poll(() => journal.failing).toBe(false);
   await expect(journal.add([intent("after")], "refuse")).resolves.toBeUndefined();
   expect(await journal.read(0, 100)).toHaveLength(8);
 });
