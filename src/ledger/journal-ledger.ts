@@ -115,8 +115,8 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       await journalPrice(price, (operations) => keep([...operations, row]));
     },
     async finish(entry: RequestLogEntry): Promise<void> {
-      // A request that spent nothing was never bounded by `open`.
-      const obstacle = closed ? "the ledger is being closed" : findFull();
+      // A request that spent nothing was never bounded by `open`, and must not take the room of those that did.
+      const obstacle = findObstacle();
       if (entry.attempts === 0 && obstacle !== undefined) throw unavailable(obstacle);
       const json = requestToJson(newId(), entry);
       await keep([{ kind: "row", table: "request_log", json, priceId: undefined, attemptId: undefined }]);

@@ -49,7 +49,8 @@ export function createJournalQueue(options: JournalQueueOptions) {
 
   async function run(): Promise<void> {
     while ((queue.length > 0 || failures > 0) && !stopped.signal.aborted) {
-      writing = queue.splice(0, MAX_BATCH);
+      // What makes room needs little itself, and must not fail with what needs more.
+      writing = queue.splice(0, failures > 0 && isTrim(queue[0]) ? 1 : MAX_BATCH);
       try {
         if (writing.length > 0) await writeBatch();
         // After a failure, outcomes are written as far as they can be, and intents wait until there is room again.
@@ -108,7 +109,7 @@ export function createJournalQueue(options: JournalQueueOptions) {
       const { promise: done, resolve, reject } = Promise.withResolvers<void>();
       const addition = { operations, policy, addedAtMs: performance.now(), done, resolve, reject };
       // What makes room goes before what needs it.
-      if (operations[0]?.kind === "trim") queue.unshift(addition);
+      if (isTrim(addition)) queue.unshift(addition);
       else queue.push(addition);
       if (!running) {
         running = true;
@@ -141,6 +142,8 @@ export function createJournalQueue(options: JournalQueueOptions) {
     },
   };
 }
+
+const isTrim = (addition: Addition | undefined): boolean => addition?.operations[0]?.kind === "trim";
 
 const unavailable = (cause: unknown) =>
   new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot take a record now", { cause });

@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { isNoRoom } from "./journal-reserve.ts";
 
 /** One change of the journal. Those of one call of `commit` become durable together or not at all. */
 export type JournalOperation =
@@ -107,6 +108,7 @@ const PAGE_BYTES = 4_096;
 const MAX_LOG_BYTES = 4 * 1_024 ** 2;
 /** So many pages are given back at a time: it takes room in the log. */
 const SHRINK_PAGES = 64;
+const TRIM_STEP_ROWS = 100;
 /** Room for some hundred attempts. */
 const SPARE_PAGES = 64;
 
@@ -115,9 +117,7 @@ const SPARE_PAGES = 64;
  * shared memory file.
  */
 const PRAGMAS = `
-  PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA page_size = ${PAGE_BYTES};
-  PRAGMA auto_vacuum = INCREMENTAL;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA journal_size_limit = ${2 * MAX_LOG_BYTES};
@@ -141,10 +141,13 @@ export function openJournalStore(options: JournalStoreOptions): JournalStore {
   const { file, maxBytes, maxLogBytes = MAX_LOG_BYTES, check = true } = options;
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
+    database.exec("PRAGMA locking_mode = EXCLUSIVE");
+    // Of a file that is there this would be a write, for which there may be no room.
+    if (pageCount(database) === 0) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
     database.exec(PRAGMAS);
     const logPages = Math.ceil(Math.min(maxLogBytes, MAX_LOG_BYTES) / PAGE_BYTES);
-    // What a log holds that filled the disk goes into the file first: that makes room, and needs less than it makes.
-    database.exec(`PRAGMA wal_autocheckpoint = ${logPages}; ${EMPTY_LOG}`);
+    database.exec(`PRAGMA wal_autocheckpoint = ${logPages}`);
+    emptyLog(database);
     if (check) assertIntact(database, file);
     const maxPages = Math.ceil(maxBytes / PAGE_BYTES);
     database.exec(`${SCHEMA} PRAGMA max_page_count = ${maxPages}`);
@@ -158,6 +161,15 @@ export function openJournalStore(options: JournalStoreOptions): JournalStore {
   }
 }
 
+/** A log that filled the disk goes into the file: that makes room. Where not even that fits, rows can still be read. */
+function emptyLog(database: DatabaseSync): void {
+  try {
+    database.exec(EMPTY_LOG);
+  } catch (error) {
+    if (!isNoRoom(error)) throw error;
+  }
+}
+
 function assertIntact(database: DatabaseSync, file: string): void {
   const found = database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
   if (found !== "ok") throw new JournalDamagedError(file, String(found));
@@ -166,12 +178,24 @@ function assertIntact(database: DatabaseSync, file: string): void {
 function createStore(database: DatabaseSync, maxPages: number): JournalStore {
   const apply = prepareOperations(database);
   const usedBytes = prepareUsedBytes(database);
+  const first = database.prepare("SELECT min(sequence) AS sequence FROM record");
+  /** On a full disk there is no room in the log for more at a time. Each step is a transaction. */
+  const trimInSteps = (upTo: number): void => {
+    for (;;) {
+      const { sequence } = first.get() ?? {};
+      const step = Number(sequence) + TRIM_STEP_ROWS;
+      if (typeof sequence !== "number" || step > upTo) return;
+      apply({ kind: "trim", upTo: step });
+    }
+  };
   const select = database.prepare(
     `SELECT sequence, target, json, price_id, written_at_ms FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?`,
   );
   return {
     content: () => ({ ...readContent(database), usedBytes: usedBytes() }),
     commit(operations) {
+      const [only] = operations;
+      if (only?.kind === "trim" && operations.length === 1) trimInSteps(only.upTo);
       database.exec("BEGIN IMMEDIATE");
       try {
         let lastSequence = 0;
@@ -245,6 +269,9 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
     }
   };
 }
+
+const pageCount = (database: DatabaseSync): number =>
+  Number(database.prepare("PRAGMA page_count").get()?.page_count);
 
 /** Four microseconds. */
 function prepareUsedBytes(database: DatabaseSync): () => number {

@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { MessagePort } from "node:worker_threads";
 import { createJournalReserve, isNoRoom, type JournalReserve } from "./journal-reserve.ts";
 import type {
@@ -36,8 +36,6 @@ export type JournalReply =
 /** What the journal's thread is started with. */
 export type JournalThreadOptions = Pick<JournalStoreOptions, "file" | "maxBytes">;
 
-export const RESERVE_FILE = "journal.reserve";
-
 /** The thread's part: opens the file when it is first needed, and again after every error. */
 export function serveJournal(
   port: MessagePort,
@@ -49,8 +47,9 @@ export function serveJournal(
 
   function open(): JournalStore {
     const isFirst = reserve === undefined;
-    mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
-    reserve ??= createJournalReserve(join(dirname(options.file), RESERVE_FILE));
+    const directory = dirname(options.file);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    reserve ??= createJournalReserve(directory);
     return openStore({ ...options, maxLogBytes: reserve.bytes / 2, check: isFirst });
   }
 
@@ -91,12 +90,15 @@ export function serveJournal(
       // After a failed write or fsync only what a new opening finds in the file can be believed.
       quietly(() => store?.close());
       store = undefined;
-      if (isNoRoom(error)) quietly(() => reserve?.release());
+      if (isNoRoom(error)) quietly(() => reserve?.release(isTrimming(question) ? "trimming" : "outcomes"));
       reply = { id, error: error instanceof Error ? error.message : String(error) };
     }
     port.postMessage(reply);
   });
 }
+
+const isTrimming = (question: JournalQuestion): boolean =>
+  question.kind === "commit" && question.operations.some(({ kind }) => kind === "trim");
 
 function quietly(work: () => void): void {
   try {
