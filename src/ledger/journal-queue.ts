@@ -50,7 +50,7 @@ export function createJournalQueue(options: JournalQueueOptions) {
   async function run(): Promise<void> {
     while ((queue.length > 0 || failures > 0) && !stopped.signal.aborted) {
       // What makes room needs little itself, and must not fail with what needs more.
-      writing = queue.splice(0, failures > 0 && isTrim(queue[0]) ? 1 : MAX_BATCH);
+      writing = queue.splice(0, failures > 0 && queue.slice(0, 1).some(isTrim) ? 1 : MAX_BATCH);
       try {
         if (writing.length > 0) await writeBatch();
         // After a failure, outcomes are written as far as they can be, and intents wait until there is room again.
@@ -77,7 +77,8 @@ export function createJournalQueue(options: JournalQueueOptions) {
       addition.policy === "keep" ? [addition] : takeBack(addition),
     );
     const dropped = [...writing, ...queue].filter(({ policy }) => policy !== "keep");
-    queue = [...kept, ...queue.filter(({ policy }) => policy === "keep")];
+    const waiting = [...kept, ...queue.filter(({ policy }) => policy === "keep")];
+    queue = [...waiting.filter(isTrim), ...waiting.filter((addition) => !isTrim(addition))];
     writing = [];
     for (const { policy, resolve, reject } of dropped) {
       if (policy === "drop") resolve();
@@ -143,7 +144,7 @@ export function createJournalQueue(options: JournalQueueOptions) {
   };
 }
 
-const isTrim = (addition: Addition | undefined): boolean => addition?.operations[0]?.kind === "trim";
+const isTrim = ({ operations }: Addition): boolean => operations[0]?.kind === "trim";
 
 const unavailable = (cause: unknown) =>
   new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot take a record now", { cause });

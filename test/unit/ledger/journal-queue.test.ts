@@ -122,6 +122,20 @@ test("while there is no room for more, outcomes are written as long as they can 
   await expect.poll(() => queue.failing).toBe(false);
 });
 
+test("while the disk is full a trim is tried alone and first, whatever failed before it", async () => {
+  const { queue, next } = setUp();
+  const waiting = queue.add([row("1")], "keep");
+  const first = await next(0);
+  const trim = queue.add([{ kind: "trim", upTo: 1 }], "keep");
+  first.reject(new Error("no space left"));
+  const second = await next(1);
+  expect(second.operations).toEqual([{ kind: "trim", upTo: 1 }]);
+  second.resolve(0);
+  await trim;
+  (await next(2)).resolve(8);
+  await waiting;
+});
+
 test("a trim goes before the rows that it makes room for", async () => {
   const { queue, next } = setUp();
   const first = queue.add([row("1")], "keep");
