@@ -105,7 +105,9 @@ async function main(): Promise<void> {
   });
   const load = () => loadavg()[0]?.toFixed(1);
   console.log(`node ${process.version}, load ${load()} before, ${seconds} s a row, in ${values.directory}\n`);
-  console.log("| waiters | requests/s | appends/s | `open` p50 / p99 ms | `settle` + `finish` p50 / p99 ms |");
+  console.log(
+    "| waiters | requests/s | appends/s | `open` p50 / p99 ms | `settle` + `finish` p50 / p99 ms |",
+  );
   console.log("|--:|--:|--:|--:|--:|");
   for (const waiters of WAITERS) {
     const { timings, perSecond } = await runClosedLoop(ledger, waiters, seconds);
