@@ -44,7 +44,7 @@ export async function openDatabaseEventually(options: OpenDatabaseOptions): Prom
   });
   try {
     // The embedded database cannot be away, and its first start takes longer.
-    const patience = driver.kind === "pglite" ? [] : [away.promise, delay(START_WAIT_MS)];
+    const patience = driver.kind === "pglite" ? [] : [away.promise, delay(START_WAIT_MS, undefined, { ref: false })];
     await Promise.race([opened, ...patience]);
   } catch (error) {
     await driver.close();
