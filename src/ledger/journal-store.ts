@@ -273,7 +273,7 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
 const pageCount = (database: DatabaseSync): number =>
   Number(database.prepare("PRAGMA page_count").get()?.page_count);
 
-/** Four microseconds. */
+/** Six microseconds, since the file is locked anyway. */
 function prepareUsedBytes(database: DatabaseSync): () => number {
   const all = database.prepare("PRAGMA page_count");
   const free = database.prepare("PRAGMA freelist_count");
