@@ -2,9 +2,8 @@ import { join } from "node:path";
 import type { Config } from "./config/config.ts";
 import { systemClock } from "./core/clock.ts";
 import { type NewKey, type Principal, ROLES } from "./core/keys.ts";
-import type { Database } from "./db/database.ts";
 import { lockDataDirectory } from "./db/directory-lock.ts";
-import { openDatabase } from "./db/open-database.ts";
+import { type EventualDatabase, openDatabaseEventually } from "./db/eventual-database.ts";
 import { createCostAdjuster } from "./gateway/adjust-costs.ts";
 import { createCandidateHealthRegistry } from "./gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "./gateway/create-gateway.ts";
@@ -42,7 +41,9 @@ export interface App {
   readonly host: string;
   readonly port: number;
   readonly telemetry: GatewayTelemetry;
-  /** Makes a key as the gateway itself; for the demo. */
+  /** Rejects when the process cannot be of use any more: the database was away at the start and then refused for good. */
+  readonly failed: Promise<never>;
+  /** Makes a key as the gateway itself, once the database is there; for the demo. */
   createKey(key: Pick<NewKey, "displayName" | "roles">): Promise<string>;
   /**
    * Takes over providers, models and prices of another configuration, for the calls from now on; calls under way
@@ -73,7 +74,7 @@ export async function startApp(config: Config): Promise<App> {
   const { dataDir, url } = config.database;
   // The embedded database takes the directory's lock itself.
   const lock = url === undefined ? undefined : await lockDataDirectory(dataDir);
-  const database = await openDatabase({
+  const database = await openDatabaseEventually({
     url,
     dataDir,
     poolSize: config.database.poolSize,
@@ -81,24 +82,43 @@ export async function startApp(config: Config): Promise<App> {
     entities: [...ledgerEntities, ...keyEntities],
     onWarning: (message) => telemetry.log.warn("database_warning", { message }),
   });
-  const ledger = await startLedger(dataDir, database, telemetry);
-  telemetry.observeLedger(() => ({ records: ledger.depth, oldestAgeMs: ledger.oldestAgeMs }));
-  const upkeep = startLedgerUpkeep({
-    database,
-    retentionMonths: config.database.retentionMonths,
-    caughtUp: () => ledger.caughtUp(),
-    onDropped: ({ costUsd, ...month }) =>
-      telemetry.log.warn("ledger_month_dropped", { ...month, cost_usd: costUsd }),
-    onError: (error) => telemetry.log.error("ledger_upkeep_failed", {}, error),
+  const ledger = await startLedger(config, database, telemetry);
+  const readiness = createReadiness({
+    ping: () => database.ping(),
+    databaseAnswers: database.isOpen,
+    ledger,
   });
+  const opened = database.opened.then(() => readiness.check());
+  // `failed` tells of it, once there is somebody to be told.
+  opened.catch(() => {});
+  telemetry.observeLedger(() => ({
+    records: ledger.depth,
+    oldestAgeMs: ledger.oldestAgeMs,
+    journalBytes: ledger.journalBytes,
+    databaseAnswers: readiness.databaseAnswers,
+  }));
+  const upkeep = database.opened.then(() =>
+    startLedgerUpkeep({
+      database,
+      retentionMonths: config.database.retentionMonths,
+      caughtUp: () => ledger.caughtUp(),
+      onDropped: ({ costUsd, ...month }) =>
+        telemetry.log.warn("ledger_month_dropped", { ...month, cost_usd: costUsd }),
+      onError: (error) => telemetry.log.error("ledger_upkeep_failed", {}, error),
+    }),
+  );
+  upkeep.catch(() => {});
 
   const pepper = await loadPepper(config.keyPepper, config.database.dataDir);
   const keyStore = createKeyStore(database);
-  const authenticator = createAuthenticator({ store: keyStore, pepper, adminKey: config.adminKey, clock });
+  const authenticator = createAuthenticator({
+    ...{ store: keyStore, pepper, adminKey: config.adminKey, clock, outageTtlMs: config.keyOutageTtlMs },
+    isStoreAway: () => !readiness.databaseAnswers,
+  });
   const keys = createKeyService(keyStore, { pepper, clock, onChanged: (id) => authenticator.forget(id) });
 
   const tokenizer = createTokenizer();
-  const drains = createDrains({ onError: (error) => telemetry.ledgerWriteFailed(error) });
+  const drains = createDrains({ onError: (error) => telemetry.ledgerWriteFailed("journal", error) });
   const gateway = createGateway({
     clock,
     ledger,
@@ -111,7 +131,6 @@ export async function startApp(config: Config): Promise<App> {
     ...routing,
   });
   let retired: Promise<void> = Promise.resolve();
-  const readiness = createReadiness({ ping: () => database.ping(), ledger });
   const beforeRead = () => ledger.caughtUp();
   const costs = createCostReader(database, { beforeRead });
   const adjuster = createCostAdjuster({
@@ -132,7 +151,9 @@ export async function startApp(config: Config): Promise<App> {
     host: server.host,
     port: server.port,
     telemetry,
+    failed: opened.then(() => new Promise<never>(() => {})),
     createKey: async (key) => {
+      await opened;
       const limits = SYSTEM.limits;
       const created = await keys.create(SYSTEM, {
         ...key,
@@ -163,7 +184,7 @@ export async function startApp(config: Config): Promise<App> {
       await tokenizer.close();
       await retired;
       await closeProviders(routing.providers);
-      await upkeep.stop();
+      if (database.isOpen) await (await upkeep).stop();
       await database.close();
       lock?.release();
       await telemetry.shutdown();
@@ -171,21 +192,30 @@ export async function startApp(config: Config): Promise<App> {
   };
 }
 
+/** Room for the outcomes of what is under way when no new attempt fits any more. */
+const JOURNAL_RESERVE_BYTES = 64 * 1_024 ** 2;
+
 /** The journal is local to this process; what it still holds is shipped to the database from now on. */
 async function startLedger(
-  dataDir: string,
-  database: Database,
+  { database: { dataDir }, journalMaxBytes }: Config,
+  database: EventualDatabase,
   telemetry: GatewayTelemetry,
 ): Promise<JournalLedger> {
   const { log } = telemetry;
-  const onWriteError = (error: unknown) => telemetry.ledgerWriteFailed(error);
-  const journal = await openJournal({ directory: join(dataDir, "journal"), onWriteError });
+  const onDatabaseError = (error: unknown) => telemetry.ledgerWriteFailed("database", error);
+  const journal = await openJournal({
+    directory: join(dataDir, "journal"),
+    maxFileBytes: journalMaxBytes + JOURNAL_RESERVE_BYTES,
+    onWriteError: (error) => telemetry.ledgerWriteFailed("journal", error),
+  });
   return await createJournalLedger({
     journal,
     database,
     settleOrphan,
-    onWriteError,
-    onSyncError: onWriteError,
+    maxJournalBytes: journalMaxBytes,
+    isSchemaKnown: () => database.isOpen,
+    onWriteError: onDatabaseError,
+    onSyncError: onDatabaseError,
     // The row is in no database: this line is the only copy, and it holds neither prompts nor secrets.
     onRejected: (error, { table, json }) => log.error("ledger_row_rejected", { table, row: json }, error),
     onLate: (rows) => log.error("ledger_rows_late", { rows: rows.length }),

@@ -20,6 +20,7 @@ async function main(): Promise<void> {
   const demoMode = configured.demo || values.demo ? await startDemoMode() : undefined;
   const config = demoMode?.apply(configured) ?? configured;
   const app = await startApp(config);
+  app.failed.catch(fail);
   process.on("SIGHUP", () => {
     void reloadConfig(app, config, () => demoMode?.apply(loadConfig()) ?? loadConfig());
   });

@@ -1,10 +1,16 @@
 /** Whether new work should come here. */
 export interface Readiness {
-  /** False while draining, while the database does not answer, and while the ledger cannot take a record. */
+  /**
+   * False while draining, and while the ledger cannot take a record. Not for a database that is away: the journal
+   * carries what is served meanwhile, and all replicas would be taken out at once.
+   */
   readonly ready: boolean;
   readonly draining: boolean;
+  /** Asked once a second; no answer within 2 s is none. */
   readonly databaseAnswers: boolean;
   readonly ledgerReady: boolean;
+  /** Looks now instead of when the next second is over. */
+  check(): Promise<void>;
   /** Told of every change of `ready`. Returns how to stop listening. */
   onChange(listener: (ready: boolean) => void): () => void;
   /** From now on not ready, for good. */
@@ -18,15 +24,17 @@ const PING_TIMEOUT_MS = 2_000;
 /** Watches the parts that a completion needs besides its providers, once a second. */
 export function createReadiness(parts: {
   readonly ping: () => Promise<void>;
+  /** Whether the database answered at the start. */
+  readonly databaseAnswers: boolean;
   readonly ledger: { readonly ready: boolean };
 }): Readiness {
   const listeners = new Set<(ready: boolean) => void>();
   let draining = false;
-  let databaseAnswers = true;
-  let told = true;
+  let databaseAnswers = parts.databaseAnswers;
   let checking = false;
 
-  const isReady = () => !draining && databaseAnswers && parts.ledger.ready;
+  const isReady = () => !draining && parts.ledger.ready;
+  let told = isReady();
   const tell = () => {
     const ready = isReady();
     if (ready === told) return;
@@ -44,6 +52,7 @@ export function createReadiness(parts: {
   timer.unref();
 
   return {
+    check,
     get ready() {
       return isReady();
     },

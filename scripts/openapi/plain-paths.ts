@@ -100,7 +100,10 @@ export const PLAIN_PATHS: JsonObject = {
       summary: "Whether the gateway works, part by part",
       security: [],
       responses: {
-        "200": answer("It takes calls.", reference("Health")),
+        "200": answer(
+          "It takes calls; if something fails nevertheless, it is degraded.",
+          reference("Health"),
+        ),
         "503": answer("It takes no calls: it is draining, or a part fails.", reference("Health")),
       },
     },
@@ -173,7 +176,11 @@ function rows(dimensions: JsonObject): JsonObject {
 }
 
 const STRING: JsonObject = { type: "string" };
-const STATUS: JsonObject = { type: "string", enum: ["ok", "draining", "unavailable"] };
+const STATUS: JsonObject = { type: "string", enum: ["ok", "degraded", "draining", "unavailable"] };
+const CHECKS: JsonObject = {
+  type: "object",
+  additionalProperties: { type: "string", enum: ["ok", "failing"] },
+};
 const SHARE: JsonObject = { type: "object", properties: { attempts: COUNT, tokens: COUNT, cost_usd: USD } };
 const NULLABLE_STRING: JsonObject = { type: ["string", "null"] };
 const NULLABLE_TOKENS: JsonObject = { type: ["integer", "null"] };
@@ -249,13 +256,17 @@ export const PLAIN_SCHEMAS: JsonObject = {
       recorded_at: INSTANT,
     },
   },
-  HealthStatus: { type: "object", required: ["status"], properties: { status: STATUS } },
+  HealthStatus: {
+    type: "object",
+    required: ["status"],
+    properties: { status: STATUS, checks: CHECKS },
+  },
   Health: {
     type: "object",
     required: ["status", "checks", "version", "uptime_seconds"],
     properties: {
       status: STATUS,
-      checks: { type: "object", additionalProperties: { type: "string", enum: ["ok", "failing"] } },
+      checks: CHECKS,
       version: STRING,
       uptime_seconds: COUNT,
     },

@@ -12,6 +12,8 @@ export interface Config {
   readonly maxInFlight: number;
   readonly shutdownGraceMs: number;
   readonly database: DatabaseConfig;
+  /** What the journal may hold before new calls are refused. */
+  readonly journalMaxBytes: number;
   readonly deadlines: DeadlineConfig;
   readonly providers: readonly ProviderConfig[];
   /** Alias → what stands behind it. */
@@ -27,6 +29,8 @@ export interface Config {
   readonly adminKey: string | undefined;
   /** Keyed-hash secret for API keys; undefined means that the one in the data directory is used. */
   readonly keyPepper: string | undefined;
+  /** While the database is away, a key is used that was read from it at most this long ago; 0 means 5 s, as always. */
+  readonly keyOutageTtlMs: number;
   readonly logLevel: LogLevel;
   /** Bearer token that `GET /metrics` then requires. */
   readonly metricsToken: string | undefined;

@@ -17,6 +17,7 @@ const MIN_PEPPER_LENGTH = 32;
 const DAY_SECONDS = 86_400;
 /** A century. */
 const MAX_RETENTION_MONTHS = 1_200;
+const MIB = 1_024 ** 2;
 
 /**
  * Reads the environment and the optional file into one frozen object.
@@ -31,6 +32,8 @@ export function loadConfig(variables: Readonly<Record<string, string | undefined
   const config: Config = {
     ...readServer(environment),
     database: readDatabase(environment),
+    journalMaxBytes:
+      environment.integer("JOURNAL_MAX_MIB", { fallback: 1_024, min: 1, max: 1_000_000 }) * MIB,
     deadlines: readDeadlines(environment),
     providers,
     ...readRouting(
@@ -42,6 +45,7 @@ export function loadConfig(variables: Readonly<Record<string, string | undefined
     demo,
     adminKey: environment.secret("ADMIN_KEY", MIN_ADMIN_KEY_LENGTH),
     keyPepper: environment.secret("KEY_PEPPER", MIN_PEPPER_LENGTH),
+    keyOutageTtlMs: environment.secondsAsMs("KEY_OUTAGE_TTL", { fallback: 600, min: 0, max: DAY_SECONDS }),
     logLevel: environment.oneOf("LOG_LEVEL", LOG_LEVELS, "info"),
     metricsToken: environment.secret("METRICS_TOKEN", 16),
     otlp: readOtlp(environment),

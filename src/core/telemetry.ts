@@ -15,9 +15,12 @@ export interface Telemetry {
     readonly model: string;
     readonly state: BreakerState;
   }): void;
-  ledgerWriteFailed(error: unknown): void;
+  /** A write that failed and is tried again. */
+  ledgerWriteFailed(store: LedgerStore, error: unknown): void;
 }
 
+/** Where the ledger writes: to the journal first, and from there to the database. */
+export type LedgerStore = "journal" | "database";
 export type BreakerState = "closed" | "open" | "half_open";
 
 export interface RequestStart {

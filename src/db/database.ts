@@ -17,6 +17,14 @@ export type SqlQuery = (
   statementName?: string,
 ) => Promise<readonly SqlRow[]>;
 
+/** Reads on one connection. */
+export interface ReadSession {
+  readonly kind: "pglite" | "postgres";
+  readonly query: SqlQuery;
+  /** As that of the database; one at a time. */
+  snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
+}
+
 /** An open database whose schema is up to date. */
 export interface Database {
   /** `pglite` has one connection: everything on it runs one after the other. */
@@ -30,9 +38,15 @@ export interface Database {
    * Several reads of one and the same state (REPEATABLE READ, read only). Inside, use only the query that is given:
    * the others would wait for this one's end, and on PGlite for ever.
    * @param timeoutMs of each statement, 25 s by default; the embedded database knows no such limit
-   * @throws GatewayError OVERLOADED when too many wait already
+   * @throws GatewayError OVERLOADED when too many wait already, or none came to its end in time
    */
   snapshot<T>(work: (query: SqlQuery) => Promise<T>, timeoutMs?: number): Promise<T>;
+  /**
+   * Gives a report all that it reads by. Few have a connection at the same time, so that reports keep nobody else
+   * waiting, however many there are and however slow the server is. Do not nest it.
+   * @throws GatewayError OVERLOADED, as `snapshot`
+   */
+  reading<T>(work: (session: ReadSession) => Promise<T>): Promise<T>;
   /**
    * Resolves when every commit so far would survive a power loss. Undefined when that holds once a commit is
    * answered, and in memory, where nothing survives.
@@ -46,8 +60,8 @@ export interface Database {
 
 /** What a driver contributes to a `Database`. */
 export interface DatabaseDriver extends Omit<Database, "ping" | "em"> {
-  /** Runs `work` while no other process migrates the same database. */
-  exclusively(work: () => Promise<void>): Promise<void>;
+  /** Runs `work` while no other process migrates the same database. What it does may take as long as it needs. */
+  exclusively(work: (orm: SqlMikroORM) => Promise<void>): Promise<void>;
 }
 
 /** What both drivers need to build their ORM. */

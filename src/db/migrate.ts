@@ -35,8 +35,8 @@ export async function assertMigrated(driver: Pick<DatabaseDriver, "query">): Pro
  */
 export async function migrate(driver: DatabaseDriver): Promise<void> {
   if ((await countPending(driver.query)) === 0) return;
-  await driver.exclusively(async () => {
-    if ((await countPending(driver.query)) > 0) await driver.orm.migrator.up();
+  await driver.exclusively(async (orm) => {
+    if ((await countPending(driver.query)) > 0) await orm.migrator.up();
   });
 }
 

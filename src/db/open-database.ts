@@ -21,7 +21,7 @@ export interface OpenDatabaseOptions {
 }
 
 export const DEFAULT_POOL_SIZE = 10;
-/** One connection is held while another one migrates. */
+/** Reports may hold one; the ledger and the keys need another. */
 export const MIN_POOL_SIZE = 2;
 
 /**
@@ -39,12 +39,17 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
     await driver.close();
     throw error;
   }
-  const { kind, orm, query, snapshot, sync, close } = driver;
+  return toDatabase(driver);
+}
+
+/** A driver whose schema is up to date, as the stores see it. */
+export function toDatabase({ kind, orm, query, snapshot, reading, sync, close }: DatabaseDriver): Database {
   return {
     kind,
     orm,
     query,
     snapshot,
+    reading,
     sync,
     close,
     em: () => orm.em.fork(),
@@ -54,8 +59,11 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
   };
 }
 
-/** The driver that is not used is not loaded: it would cost memory and start-up time. */
-async function openDriver(options: OpenDatabaseOptions): Promise<DatabaseDriver> {
+/**
+ * Does not ask for the server yet. The driver that is not used is not loaded: it would cost memory and start-up time.
+ * @throws DirectoryInUseError, RangeError
+ */
+export async function openDriver(options: OpenDatabaseOptions): Promise<DatabaseDriver> {
   const { url, dataDir, entities, initialDump, onWarning = () => {} } = options;
   const { poolSize = DEFAULT_POOL_SIZE, preparedStatements = true } = options;
   if (url === undefined) {

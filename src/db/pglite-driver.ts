@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { join } from "node:path";
 import { MikroORM, type PgliteConnection } from "@mikro-orm/pglite";
-import type { DatabaseDriver, DriverOptions, SqlQuery, SqlRow, SqlValue } from "./database.ts";
+import type { DatabaseDriver, DriverOptions, ReadSession, SqlQuery, SqlRow, SqlValue } from "./database.ts";
 import { lockDataDirectory } from "./directory-lock.ts";
 import { createDirectorySync } from "./directory-sync.ts";
 import { ormOptions } from "./orm-options.ts";
@@ -37,9 +37,8 @@ export async function openPglite(options: PgliteOptions): Promise<DatabaseDriver
         throw new Error("a query outside the snapshot that is running would wait for ever");
     };
 
-    return {
+    const session: ReadSession = {
       kind: "pglite",
-      orm,
       query: async (text, values) => {
         refuseInSnapshot();
         return await queryOf(pglite)(text, values);
@@ -51,8 +50,15 @@ export async function openPglite(options: PgliteOptions): Promise<DatabaseDriver
           return await inSnapshot.run(true, () => work(queryOf(transaction)));
         });
       },
+    };
+
+    return {
+      ...session,
+      orm,
+      // There is one connection anyway.
+      reading: (work) => work(session),
       sync: directory === undefined ? undefined : createSync(queryOf(pglite), directory),
-      exclusively: (work) => work(),
+      exclusively: (work) => work(orm),
       close: async () => {
         await orm.close(true);
         lock?.release();

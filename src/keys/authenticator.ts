@@ -24,7 +24,8 @@ export interface AuthenticatorOptions extends Partial<KeyCacheOptions> {
 export interface KeyAuthenticator extends Authenticator {
   /**
    * @throws GatewayError UNAUTHENTICATED, with one and the same message for every cause; LEDGER_UNAVAILABLE when the
-   *   key is not cached and the key store does not answer; OVERLOADED when too many unknown keys are being looked up
+   *   key store does not answer and the secret is not one that was good within `outageTtlMs`; OVERLOADED when too many
+   *   unknown keys are being looked up
    */
   authenticate(secret: string | undefined): Promise<Principal>;
   /** Drops what is cached of a key, so that its change takes effect in this process at once. */
@@ -68,7 +69,7 @@ export function createAuthenticator(options: AuthenticatorOptions): KeyAuthentic
       const cached = cache.peek(apiKeyId) ?? (await cache.load(apiKeyId));
       if (accepts(cached, hash, clock.now().getTime())) return cached.key;
       // Another process may have made the key or rotated its secret a moment ago.
-      const fresh = cache.peek(apiKeyId, REFUSAL_TTL_MS) ?? (await cache.load(apiKeyId));
+      const fresh = await cache.loadSince(apiKeyId, REFUSAL_TTL_MS);
       if (accepts(fresh, hash, clock.now().getTime())) return fresh.key;
       throw unauthenticated();
     },

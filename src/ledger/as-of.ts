@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../core/errors.ts";
-import type { LedgerDatabase } from "./ledger-database.ts";
+import type { LedgerReadSession } from "./ledger-database.ts";
 import { WRITE_MARKER } from "./write-statement.ts";
 
 /** A report waits so long for the writes that were under way at its instant; they take milliseconds. */
@@ -20,7 +20,7 @@ const POLL_MS = 2;
  * @throws GatewayError INVALID_REQUEST when `requested` lies in the future
  */
 export async function settleAsOf(
-  database: Pick<LedgerDatabase, "kind" | "query">,
+  database: Pick<LedgerReadSession, "kind" | "query">,
   requested: Date | undefined,
 ): Promise<Date> {
   const [clock] = await database.query(
@@ -48,7 +48,7 @@ export async function settleAsOf(
 
 /** When the oldest of the ledger's running writes began, in whole milliseconds, if that was before the instant. */
 async function earliestWriteBefore(
-  database: Pick<LedgerDatabase, "query">,
+  database: Pick<LedgerReadSession, "query">,
   asOfMs: number,
 ): Promise<number | undefined> {
   const [oldest] = await database.query(

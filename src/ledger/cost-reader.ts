@@ -4,7 +4,7 @@ import { sumAmounts, toAmounts } from "./amounts.ts";
 import { settleAsOf } from "./as-of.ts";
 import { buildCostStatement } from "./cost-query-sql.ts";
 import { assertFilter, invalid } from "./filter-sql.ts";
-import type { LedgerDatabase } from "./ledger-database.ts";
+import type { LedgerDatabase, LedgerReadSession } from "./ledger-database.ts";
 import { assertReportKept } from "./ledger-retention.ts";
 import { readRecordPage } from "./record-page.ts";
 import { divideReport } from "./report-segments.ts";
@@ -30,17 +30,17 @@ export function createCostReader(database: LedgerDatabase, options: CostReaderOp
       withReadErrors(async () => {
         assertQuery(query);
         await beforeRead();
-        return await readReport(database, query);
+        return await database.reading((session) => readReport(session, query));
       }),
     listRecords: (request) =>
       withReadErrors(async () => {
         await beforeRead();
-        return await readRecordPage(database, request);
+        return await database.reading((session) => readRecordPage(session, request));
       }),
   };
 }
 
-async function readReport(database: LedgerDatabase, query: CostQuery): Promise<CostReport> {
+async function readReport(database: LedgerReadSession, query: CostQuery): Promise<CostReport> {
   const asOf = await settleAsOf(database, query.asOf);
   const segments = divideReport(query);
   const { text, values } = buildCostStatement(query, segments, { asOf, limit: MAX_REPORT_ROWS + 1 });

@@ -21,6 +21,13 @@ export interface JournalLedgerOptions extends ShipperOptions {
   readonly maxPending?: number;
   /** Rows that may wait in the journal for the database before `open` refuses. @default 200,000 */
   readonly maxUnshipped?: number;
+  /** What the journal may hold before `open` refuses; its file must have room for more. @default 1 GiB */
+  readonly maxJournalBytes?: number;
+  /**
+   * False until the database's schema was seen: `open` refuses, since a newer one might refuse what would have been
+   * spent. @default always true
+   */
+  readonly isSchemaKnown?: () => boolean;
   /** Told once, before the first attempt, if there was anything. */
   readonly onRecovered?: (recovered: Recovered) => void;
 }
@@ -31,6 +38,8 @@ export interface JournalLedger extends Ledger {
   readonly depth: number;
   /** How long the oldest of them has been waiting; 0 when there is none. */
   readonly oldestAgeMs: number;
+  /** What the journal holds. */
+  readonly journalBytes: number;
   /** Attempts that were opened and not settled. */
   readonly openAttempts: number;
   /** What the journal holds, for checks. */
@@ -50,12 +59,13 @@ export interface JournalLedger extends Ledger {
 export const DEFAULT_MAX_PENDING = 10_000;
 /** Some 200 MB of journal; 200 s at 500 requests a second. */
 export const DEFAULT_MAX_UNSHIPPED = 200_000;
+export const DEFAULT_MAX_JOURNAL_BYTES = 1_024 ** 3;
 const CATCH_UP_TIMEOUT_MS = 2_000;
 const DEFAULT_CLOSE_TIMEOUT_MS = 10_000;
 
 /** First settles what the last process left open, then ships while it takes new records. */
 export async function createJournalLedger(options: JournalLedgerOptions): Promise<JournalLedger> {
-  const { journal, maxPending = DEFAULT_MAX_PENDING, maxUnshipped = DEFAULT_MAX_UNSHIPPED } = options;
+  const { journal, isSchemaKnown = () => true } = options;
   const shipper = createShipper(journal, options.database, options);
   const recovered = await recoverJournal(journal, options.settleOrphan);
   for (const price of recovered.prices) shipper.remember(price);
@@ -65,9 +75,18 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
   const openAttempts = new Set<string>();
   const journalPrice = createPriceOperations((price) => shipper.remember(price));
   let closed = false;
-  const isFull = (): boolean =>
-    openAttempts.size + journal.depth >= maxPending || shipper.unshipped >= maxUnshipped;
-  const isReady = (): boolean => !closed && !journal.failing && !isFull();
+  const findFull = createBounds(options, {
+    pending: () => openAttempts.size + journal.depth,
+    unshipped: () => shipper.unshipped,
+    journalBytes: () => journal.usedBytes,
+  });
+  /** Why no attempt may begin, in words that callers may read. */
+  const findObstacle = (): string | undefined => {
+    if (closed) return "the ledger is being closed";
+    if (!isSchemaKnown()) return "the database was not reached yet";
+    if (journal.failing) return "the journal cannot be written";
+    return findFull();
+  };
   const keep = async (operations: readonly JournalOperation[]): Promise<void> => {
     await journal.add(operations, "keep");
     shipper.wake();
@@ -75,7 +94,8 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
 
   return {
     async open(intent: AttemptIntent): Promise<void> {
-      if (!isReady()) throw unavailable();
+      const obstacle = findObstacle();
+      if (obstacle !== undefined) throw unavailable(obstacle);
       assertStorable(intent);
       const { attemptId } = intent;
       openAttempts.add(attemptId);
@@ -105,8 +125,9 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       await journalPrice(price, (operations) => keep([...operations, row]));
     },
     async finish(entry: RequestLogEntry): Promise<void> {
-      // A request that spent nothing was never bounded by `open`.
-      if (entry.attempts === 0 && (closed || isFull())) throw unavailable();
+      // A request that spent nothing was never bounded by `open`, and must not take the room of those that did.
+      const obstacle = findObstacle();
+      if (entry.attempts === 0 && obstacle !== undefined) throw unavailable(obstacle);
       const json = requestToJson(newId(), entry);
       await keep([{ kind: "row", table: "request_log", json, priceId: undefined, attemptId: undefined }]);
     },
@@ -128,7 +149,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       await journal.close();
     },
     get ready() {
-      return isReady();
+      return findObstacle() === undefined;
     },
     get depth() {
       return shipper.unshipped + journal.depth;
@@ -136,13 +157,32 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
     get oldestAgeMs() {
       return Math.max(shipper.oldestAgeMs, journal.oldestAgeMs);
     },
+    get journalBytes() {
+      return journal.usedBytes;
+    },
     get openAttempts() {
       return openAttempts.size;
     },
   };
 }
 
-const unavailable = () => new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot take a record now");
+const unavailable = (why: string) =>
+  new GatewayError("LEDGER_UNAVAILABLE", `the ledger cannot take a record now: ${why}`);
+
+/** Finds the bound that is reached, in words, if one is. */
+function createBounds(
+  options: Pick<JournalLedgerOptions, "maxPending" | "maxUnshipped" | "maxJournalBytes">,
+  amounts: Readonly<Record<"pending" | "unshipped" | "journalBytes", () => number>>,
+): () => string | undefined {
+  const { maxPending = DEFAULT_MAX_PENDING, maxUnshipped = DEFAULT_MAX_UNSHIPPED } = options;
+  const { maxJournalBytes = DEFAULT_MAX_JOURNAL_BYTES } = options;
+  return () => {
+    if (amounts.pending() >= maxPending) return "too many attempts are under way";
+    if (amounts.unshipped() >= maxUnshipped) return "too many records wait for the database";
+    if (amounts.journalBytes() >= maxJournalBytes) return "the journal is as large as it may be";
+    return undefined;
+  };
+}
 
 /** Past this the set starts anew, which costs a few repeated inserts. */
 const MAX_KNOWN_PRICES = 10_000;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { GatewayError } from "../core/errors.ts";
-import type { JournalOperation } from "./journal-store.ts";
+import type { JournalCommit, JournalOperation } from "./journal-store.ts";
 
 /**
  * What becomes of an addition whose write fails: `keep` it and try until it is written, `refuse` it and take it back,
@@ -9,9 +9,14 @@ import type { JournalOperation } from "./journal-store.ts";
 export type FailurePolicy = "keep" | "refuse" | "drop";
 
 export interface JournalQueueOptions {
-  /** Makes the operations durable, all or none; returns the sequence of the last row among them, or 0. */
-  readonly commit: (operations: readonly JournalOperation[]) => Promise<number>;
-  readonly lastSequence: number;
+  /** Makes the operations durable, all or none. */
+  readonly commit: (operations: readonly JournalOperation[]) => Promise<JournalCommit>;
+  /** Finds out whether the disk takes writes and has room for what may come. */
+  readonly probe: () => Promise<void>;
+  /** What was wrong at the beginning already. */
+  readonly startError?: unknown;
+  /** What the journal holds at the beginning. */
+  readonly held: JournalCommit;
   /** Pauses after failures double from the first to the second. */
   readonly retryDelayMs: { readonly first: number; readonly max: number };
   readonly onWriteError: (error: unknown) => void;
@@ -33,30 +38,37 @@ interface Addition {
  * Group commit that clocks itself: the next batch is sent when the last one is durable, so that a busy system writes
  * large batches and an idle one waits for nobody.
  */
-export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...options }: JournalQueueOptions) {
+export function createJournalQueue(options: JournalQueueOptions) {
+  const { commit, probe, retryDelayMs, onWriteError } = options;
   const stopped = new AbortController();
   let queue: Addition[] = [];
   let writing: readonly Addition[] = [];
   let running = false;
   let failures = 0;
-  let lastSequence = options.lastSequence;
+  let { lastSequence, usedBytes } = options.held;
 
   async function run(): Promise<void> {
     while ((queue.length > 0 || failures > 0) && !stopped.signal.aborted) {
-      writing = queue.splice(0, MAX_BATCH);
-      const operations = writing.flatMap((addition) => addition.operations);
+      // What makes room needs little itself, and must not fail with what needs more.
+      writing = queue.splice(0, failures > 0 && queue.slice(0, 1).some(isTrim) ? 1 : MAX_BATCH);
       try {
-        // After a failure, even an empty batch must find out whether the disk takes writes again.
-        const sequence = await commit(failures > 0 ? [{ kind: "probe" }, ...operations] : operations);
-        lastSequence = Math.max(lastSequence, sequence);
+        if (writing.length > 0) await writeBatch();
+        // After a failure, outcomes are written as far as they can be, and intents wait until there is room again.
+        if (failures > 0) await probe();
         failures = 0;
-        for (const addition of writing) addition.resolve();
-        writing = [];
       } catch (error) {
         await failed(error);
       }
     }
     running = false;
+  }
+
+  async function writeBatch(): Promise<void> {
+    const done = await commit(writing.flatMap((addition) => addition.operations));
+    lastSequence = Math.max(lastSequence, done.lastSequence);
+    ({ usedBytes } = done);
+    for (const addition of writing) addition.resolve();
+    writing = [];
   }
 
   async function failed(error: unknown): Promise<void> {
@@ -65,7 +77,8 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
       addition.policy === "keep" ? [addition] : takeBack(addition),
     );
     const dropped = [...writing, ...queue].filter(({ policy }) => policy !== "keep");
-    queue = [...kept, ...queue.filter(({ policy }) => policy === "keep")];
+    const waiting = [...kept, ...queue.filter(({ policy }) => policy === "keep")];
+    queue = [...waiting.filter(isTrim), ...waiting.filter((addition) => !isTrim(addition))];
     writing = [];
     for (const { policy, resolve, reject } of dropped) {
       if (policy === "drop") resolve();
@@ -86,6 +99,10 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
     return [{ operations: discards, policy: "keep", addedAtMs: performance.now(), ...nobodyWaits }];
   }
 
+  if (options.startError !== undefined) {
+    running = true;
+    void failed(options.startError).then(run);
+  }
   return {
     add(operations: readonly JournalOperation[], policy: FailurePolicy): Promise<void> {
       if (failures > 0 && policy === "refuse") return Promise.reject(unavailable(undefined));
@@ -93,7 +110,7 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
       const { promise: done, resolve, reject } = Promise.withResolvers<void>();
       const addition = { operations, policy, addedAtMs: performance.now(), done, resolve, reject };
       // What makes room goes before what needs it.
-      if (operations[0]?.kind === "trim") queue.unshift(addition);
+      if (isTrim(addition)) queue.unshift(addition);
       else queue.push(addition);
       if (!running) {
         running = true;
@@ -104,6 +121,9 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
     },
     get lastSequence(): number {
       return lastSequence;
+    },
+    get usedBytes(): number {
+      return usedBytes;
     },
     get depth(): number {
       return writing.length + queue.length;
@@ -123,6 +143,8 @@ export function createJournalQueue({ commit, retryDelayMs, onWriteError, ...opti
     },
   };
 }
+
+const isTrim = ({ operations }: Addition): boolean => operations[0]?.kind === "trim";
 
 const unavailable = (cause: unknown) =>
   new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot take a record now", { cause });

@@ -1,6 +1,7 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { isNoRoom } from "./journal-reserve.ts";
 
 /** One change of the journal. Those of one call of `commit` become durable together or not at all. */
 export type JournalOperation =
@@ -24,9 +25,7 @@ export type JournalOperation =
       readonly attemptId: string | undefined;
     }
   /** The database holds all rows up to this sequence durably. */
-  | { readonly kind: "trim"; readonly upTo: number }
-  /** Nothing; fails when there is no room for `PROBE_BYTES` or the disk takes no writes. */
-  | { readonly kind: "probe" };
+  | { readonly kind: "trim"; readonly upTo: number };
 
 /** Where a row goes; a `late_outcome` becomes two entries of `cost_record`, or none. */
 export type JournalTable = "cost_record" | "request_log" | "late_outcome";
@@ -58,12 +57,25 @@ export interface JournalContent {
   readonly trimmedUpTo: number;
   /** The sequence of the last row that was ever written. */
   readonly lastSequence: number;
+  readonly usedBytes: number;
+}
+
+/** What a commit came to. */
+export interface JournalCommit {
+  /** The sequence of the last row that it wrote, or 0. */
+  readonly lastSequence: number;
+  /** What the journal holds now, without the free pages of its file and without its log. */
+  readonly usedBytes: number;
 }
 
 export interface JournalStoreOptions {
   readonly file: string;
   /** The file's size at most; what does not fit is an error of `commit`. */
   readonly maxBytes: number;
+  /** The log beside it is emptied into the file when it gets larger. @default 4 MiB, which is also the most */
+  readonly maxLogBytes?: number;
+  /** Whether all of the file is read, which finds damage. @default true */
+  readonly check?: boolean;
 }
 
 /** The journal's file is not what this program wrote. Nothing of it is deleted. */
@@ -82,19 +94,24 @@ export class JournalDamagedError extends Error {
 /** The journal's file, used from one thread. Every method is synchronous and as slow as the disk. */
 export interface JournalStore {
   content(): JournalContent;
-  /**
-   * Durable when it returns; when it throws, it may be found in the file by the next opening or not. Returns the
-   * sequence of the last row that it wrote, or 0.
-   */
-  commit(operations: readonly JournalOperation[]): number;
+  /** Durable when it returns; when it throws, it may be found in the file by the next opening or not. */
+  commit(operations: readonly JournalOperation[]): JournalCommit;
+  /** Writes something. False when the file is nearly as large as it may be. @throws when the disk takes no writes */
+  probe(): boolean;
+  /** Gives what it does not need back to the disk. */
+  shrink(): void;
   /** Rows after `afterSequence`, in their order. */
   read(afterSequence: number, limit: number): JournalRow[];
   close(): void;
 }
 
 const PAGE_BYTES = 4_096;
+const MAX_LOG_BYTES = 4 * 1_024 ** 2;
+/** So many pages are given back at a time: it takes room in the log. */
+const SHRINK_PAGES = 64;
+const TRIM_STEP_ROWS = 100;
 /** Room for some hundred attempts. */
-const PROBE_BYTES = 262_144;
+const SPARE_PAGES = 64;
 
 /**
  * Write-ahead log and an fsync at every commit. The exclusive lock also keeps a second process out and spares the
@@ -102,10 +119,9 @@ const PROBE_BYTES = 262_144;
  */
 const PRAGMAS = `
   PRAGMA page_size = ${PAGE_BYTES};
-  PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
-  PRAGMA journal_size_limit = 67108864;
+  PRAGMA journal_size_limit = ${2 * MAX_LOG_BYTES};
   PRAGMA temp_store = MEMORY;`;
 
 const SCHEMA = `
@@ -117,20 +133,28 @@ const SCHEMA = `
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, json TEXT NOT NULL, price_id TEXT,
     written_at_ms INTEGER NOT NULL
   );
-  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, room BLOB);`;
+  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);`;
+
+const EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /** @throws JournalDamagedError, or SQLite's own error (in use, no space, no permission) */
-export function openJournalStore({ file, maxBytes }: JournalStoreOptions): JournalStore {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+export function openJournalStore(options: JournalStoreOptions): JournalStore {
+  const { file, maxBytes, maxLogBytes = MAX_LOG_BYTES, check = true } = options;
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
+    database.exec("PRAGMA locking_mode = EXCLUSIVE");
+    // Of a file that is there this would be a write, for which there may be no room.
+    if (pageCount(database) === 0) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
     database.exec(PRAGMAS);
-    const check = database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
-    if (check !== "ok") throw new JournalDamagedError(file, String(check));
-    database.exec(`${SCHEMA} PRAGMA max_page_count = ${Math.ceil(maxBytes / PAGE_BYTES)}`);
+    const logPages = Math.ceil(Math.min(maxLogBytes, MAX_LOG_BYTES) / PAGE_BYTES);
+    database.exec(`PRAGMA wal_autocheckpoint = ${logPages}`);
+    emptyLog(database);
+    if (check) assertIntact(database, file);
+    const maxPages = Math.ceil(maxBytes / PAGE_BYTES);
+    database.exec(`${SCHEMA} PRAGMA max_page_count = ${maxPages}`);
     syncDirectory(dirname(file));
     syncDirectory(dirname(dirname(file)));
-    return createStore(database);
+    return createStore(database, maxPages);
   } catch (cause) {
     database.close();
     if (isDamage(cause)) throw new JournalDamagedError(file, cause.message, { cause });
@@ -138,14 +162,41 @@ export function openJournalStore({ file, maxBytes }: JournalStoreOptions): Journ
   }
 }
 
-function createStore(database: DatabaseSync): JournalStore {
+/** A log that filled the disk goes into the file: that makes room. Where not even that fits, rows can still be read. */
+function emptyLog(database: DatabaseSync): void {
+  try {
+    database.exec(EMPTY_LOG);
+  } catch (error) {
+    if (!isNoRoom(error)) throw error;
+  }
+}
+
+function assertIntact(database: DatabaseSync, file: string): void {
+  const found = database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
+  if (found !== "ok") throw new JournalDamagedError(file, String(found));
+}
+
+function createStore(database: DatabaseSync, maxPages: number): JournalStore {
   const apply = prepareOperations(database);
+  const usedBytes = prepareUsedBytes(database);
+  const first = database.prepare("SELECT min(sequence) AS sequence FROM record");
+  /** On a full disk there is no room in the log for more at a time. Each step is a transaction. */
+  const trimInSteps = (upTo: number): void => {
+    for (;;) {
+      const { sequence } = first.get() ?? {};
+      const step = Number(sequence) + TRIM_STEP_ROWS;
+      if (typeof sequence !== "number" || step > upTo) return;
+      apply({ kind: "trim", upTo: step });
+    }
+  };
   const select = database.prepare(
     `SELECT sequence, target, json, price_id, written_at_ms FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?`,
   );
   return {
-    content: () => readContent(database),
+    content: () => ({ ...readContent(database), usedBytes: usedBytes() }),
     commit(operations) {
+      const [only] = operations;
+      if (only?.kind === "trim" && operations.length === 1) trimInSteps(only.upTo);
       database.exec("BEGIN IMMEDIATE");
       try {
         let lastSequence = 0;
@@ -155,10 +206,23 @@ function createStore(database: DatabaseSync): JournalStore {
           if (operation.kind !== "trim") lastSequence = Math.max(lastSequence, apply(operation));
         }
         database.exec("COMMIT");
-        return lastSequence;
+        return { lastSequence, usedBytes: usedBytes() };
       } catch (error) {
         if (database.isTransaction) database.exec("ROLLBACK");
         throw error;
+      }
+    },
+    probe() {
+      database.exec(`INSERT OR REPLACE INTO probe VALUES (1, ${Date.now()})`);
+      return usedBytes() <= (maxPages - SPARE_PAGES) * PAGE_BYTES;
+    },
+    shrink() {
+      const free = database.prepare("PRAGMA freelist_count");
+      for (let left = Number(free.get()?.freelist_count); left > 0; ) {
+        database.exec(`PRAGMA incremental_vacuum(${SHRINK_PAGES}); ${EMPTY_LOG}`);
+        const now = Number(free.get()?.freelist_count);
+        if (now >= left) return;
+        left = now;
       }
     },
     read: (afterSequence, limit) => select.all(afterSequence, limit).map(toRow),
@@ -183,8 +247,6 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
     "INSERT INTO record (target, json, price_id, written_at_ms) VALUES (?, ?, ?, ?)",
   );
   const trim = prepare("DELETE FROM record WHERE sequence <= ?");
-  const probe = prepare(`INSERT OR REPLACE INTO probe VALUES (1, ?, zeroblob(${PROBE_BYTES}))`);
-  const endProbe = prepare("UPDATE probe SET room = NULL");
   return (operation) => {
     switch (operation.kind) {
       case "price":
@@ -203,15 +265,23 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
       }
       case "trim":
         return trim(operation.upTo);
-      case "probe":
-        return probe(Date.now()) + endProbe();
       default:
         return operation satisfies never;
     }
   };
 }
 
-function readContent(database: DatabaseSync): JournalContent {
+const pageCount = (database: DatabaseSync): number =>
+  Number(database.prepare("PRAGMA page_count").get()?.page_count);
+
+/** Six microseconds, since the file is locked anyway. */
+function prepareUsedBytes(database: DatabaseSync): () => number {
+  const all = database.prepare("PRAGMA page_count");
+  const free = database.prepare("PRAGMA freelist_count");
+  return () => PAGE_BYTES * (Number(all.get()?.page_count) - Number(free.get()?.freelist_count));
+}
+
+function readContent(database: DatabaseSync): Omit<JournalContent, "usedBytes"> {
   database.exec(
     `DELETE FROM price WHERE price_id NOT IN (SELECT price_id FROM record WHERE price_id IS NOT NULL)
      AND price_id NOT IN (SELECT json ->> 'priceId' FROM intent WHERE json ->> 'priceId' IS NOT NULL)`,

@@ -1,6 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { JournalStoreOptions } from "./journal-store.ts";
-import type { JournalAnswers, JournalQuestion, JournalReply } from "./journal-worker.ts";
+import type { JournalAnswers, JournalQuestion, JournalReply, JournalThreadOptions } from "./serve-journal.ts";
 
 /** The journal's file behind a thread of its own, so that no fsync holds up the event loop. */
 export interface JournalThread {
@@ -15,15 +14,18 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** The program of the thread calls `serveJournal`. */
+export const JOURNAL_PROGRAM = new URL("./journal-worker.ts", import.meta.url);
+
 /** The thread starts with the first question, and again with the next one after it died. */
-export function createJournalThread(options: JournalStoreOptions): JournalThread {
+export function createJournalThread(options: JournalThreadOptions, program: URL): JournalThread {
   const waiting = new Map<number, Waiting>();
   let nextId = 1;
   let worker: Worker | undefined;
   let closed = false;
 
   function start(): Worker {
-    const started = new Worker(new URL("./journal-worker.ts", import.meta.url), {
+    const started = new Worker(program, {
       workerData: options,
       execArgv: [],
       name: "journal",

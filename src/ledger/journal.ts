@@ -1,17 +1,19 @@
 import { join } from "node:path";
 import { createJournalQueue, type FailurePolicy } from "./journal-queue.ts";
 import type { JournalContent, JournalOperation, JournalRow } from "./journal-store.ts";
-import { createJournalThread } from "./journal-thread.ts";
+import { createJournalThread, JOURNAL_PROGRAM } from "./journal-thread.ts";
 
 export interface JournalOptions {
   /** Holds the one file `journal.sqlite`. The caller has locked it against other processes. */
   readonly directory: string;
-  /** The file's size at most. @default 4 GiB */
-  readonly maxBytes?: number;
+  /** The file's size at most; what does not fit is a failed write. @default 2 GiB */
+  readonly maxFileBytes?: number;
   /** Pauses between tries while the disk fails. @default 50 ms, doubling to 1 s */
   readonly retryDelayMs?: { readonly first: number; readonly max: number };
   /** After each failed write. */
   readonly onWriteError?: (error: unknown) => void;
+  /** Another program for the thread, for tests of what the disk may do. @default `JOURNAL_PROGRAM` */
+  readonly program?: URL;
 }
 
 /** The local, crash-safe list of intents and of rows that the database does not hold yet. */
@@ -27,11 +29,13 @@ export interface Journal {
   read(afterSequence: number, limit: number): Promise<readonly JournalRow[]>;
   /** Of the last row that is durable. */
   readonly lastSequence: number;
+  /** What it holds, without the free pages of its file and without SQLite's log beside it (some 4 MB). */
+  readonly usedBytes: number;
   /** Additions that are not durable yet. */
   readonly depth: number;
   /** How long the oldest of them has been waiting; 0 when there is none. */
   readonly oldestAgeMs: number;
-  /** True from a failed write until one succeeds. */
+  /** True from a failed write until one succeeds and there is room for more. */
   readonly failing: boolean;
   /** Resolves when everything that was added before is durable, refused or dropped. */
   flush(): Promise<void>;
@@ -40,23 +44,36 @@ export interface Journal {
 }
 
 export const JOURNAL_FILE = "journal.sqlite";
-export const DEFAULT_MAX_JOURNAL_BYTES = 4 * 1_024 ** 3;
+export const DEFAULT_MAX_FILE_BYTES = 2 * 1_024 ** 3;
 const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 1_000 };
 /**
  * Opens the journal, or creates it.
  * @throws Error when the file is damaged, in use, or cannot be written
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { directory, maxBytes = DEFAULT_MAX_JOURNAL_BYTES, onWriteError = () => {} } = options;
-  const { retryDelayMs = DEFAULT_RETRY_DELAY_MS } = options;
-  const thread = createJournalThread({ file: join(directory, JOURNAL_FILE), maxBytes });
+  const { directory, maxFileBytes = DEFAULT_MAX_FILE_BYTES, onWriteError = () => {} } = options;
+  const { retryDelayMs = DEFAULT_RETRY_DELAY_MS, program = JOURNAL_PROGRAM } = options;
+  const thread = createJournalThread(
+    { file: join(directory, JOURNAL_FILE), maxBytes: maxFileBytes },
+    program,
+  );
+  const probe = async () => {
+    const missing = await thread.ask({ kind: "probe" });
+    if (missing !== undefined) throw new Error(`the journal failed: ${missing}`);
+  };
   const content = await thread.ask({ kind: "content" }).catch(async (error: unknown) => {
     await thread.close();
     throw error;
   });
+  const startError = await probe().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
   const queue = createJournalQueue({
+    startError,
+    probe,
     commit: (operations) => thread.ask({ kind: "commit", operations }),
-    lastSequence: content.lastSequence,
+    held: content,
     retryDelayMs,
     onWriteError,
   });
@@ -66,6 +83,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     read: (afterSequence, limit) => thread.ask({ kind: "read", afterSequence, limit }),
     get lastSequence() {
       return queue.lastSequence;
+    },
+    get usedBytes() {
+      return queue.usedBytes;
     },
     get depth() {
       return queue.depth;

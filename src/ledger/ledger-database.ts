@@ -11,6 +11,14 @@ export type SqlQuery = (
   statementName?: string,
 ) => Promise<readonly SqlRow[]>;
 
+/** Reads on one connection; `ReadSession` of `db/` is one. */
+export interface LedgerReadSession {
+  readonly kind: "pglite" | "postgres";
+  readonly query: SqlQuery;
+  /** Reads that see one state and may not take for ever. */
+  snapshot<T>(work: (query: SqlQuery) => Promise<T>): Promise<T>;
+}
+
 /** What the ledger needs of a database; `Database` of `db/` is one. */
 export interface LedgerDatabase {
   /** `pglite` runs one statement after the other. */
@@ -24,4 +32,6 @@ export interface LedgerDatabase {
    * @param timeoutMs of each statement @default 25 s; the embedded database knows no such limit
    */
   snapshot<T>(work: (query: SqlQuery) => Promise<T>, timeoutMs?: number): Promise<T>;
+  /** All that one report reads by. Only few run at the same time, so that the writer is never left without one. */
+  reading<T>(work: (session: LedgerReadSession) => Promise<T>): Promise<T>;
 }

@@ -9,7 +9,7 @@ import {
   sharedConditions,
   within,
 } from "./filter-sql.ts";
-import type { LedgerDatabase, SqlQuery } from "./ledger-database.ts";
+import type { LedgerReadSession, SqlQuery } from "./ledger-database.ts";
 import { assertRecordsKept } from "./ledger-retention.ts";
 import { formatPageToken, type PagePosition, parsePageToken } from "./page-token.ts";
 import { RECORD_SELECT, toCostRecord } from "./record-row.ts";
@@ -27,7 +27,7 @@ export const MAX_SCANNED_RECORDS = 10_000;
  * @param maxScanned for tests
  */
 export async function readRecordPage(
-  database: LedgerDatabase,
+  database: LedgerReadSession,
   request: Parameters<CostReader["listRecords"]>[0],
   maxScanned: number = MAX_SCANNED_RECORDS,
 ): ReturnType<CostReader["listRecords"]> {

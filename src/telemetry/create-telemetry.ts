@@ -1,9 +1,9 @@
 import type { DestinationStream } from "pino";
 import { type Clock, systemClock } from "../core/clock.ts";
-import type { BreakerState, Telemetry } from "../core/telemetry.ts";
+import type { BreakerState, LedgerStore, Telemetry } from "../core/telemetry.ts";
 import { createBoundedLabel } from "./bounded-label.ts";
 import { createLog, type Log, type LogLevel } from "./log.ts";
-import { createMetrics, type LedgerBacklog } from "./metrics.ts";
+import { createMetrics, type LedgerState, NO_LEDGER } from "./metrics.ts";
 import { createMetricsRenderer, type MetricsText } from "./metrics-text.ts";
 import type { OtlpOptions } from "./otlp-tracing.ts";
 import { createRedactor } from "./redact.ts";
@@ -32,8 +32,8 @@ export interface TelemetryOptions {
 export interface GatewayTelemetry extends Telemetry {
   /** For what happens outside requests: start, stop, warnings. */
   readonly log: Log;
-  /** Where the backlog gauges come from; before it is told they are 0. */
-  observeLedger(read: () => LedgerBacklog): void;
+  /** Where the ledger's gauges come from; before it is told they are 0. */
+  observeLedger(read: () => LedgerState): void;
   /** A reload took effect, but for the settings named, which differ and need a restart. */
   configReloaded(reload: { readonly needRestart: readonly string[] }): void;
   /** A reload changed nothing, since the configuration is wrong: in these ways, if they are known. */
@@ -58,8 +58,8 @@ const BREAKER_STATE_VALUES: Readonly<Record<BreakerState, number>> = { closed: 0
 export async function createTelemetry(options: TelemetryOptions): Promise<GatewayTelemetry> {
   const { version, clock = systemClock } = options;
   let inFlight = 0;
-  let readBacklog = (): LedgerBacklog => ({ records: 0, oldestAgeMs: 0 });
-  const metrics = createMetrics({ version, inFlight: () => inFlight, ledgerBacklog: () => readBacklog() });
+  let readLedger = (): LedgerState => NO_LEDGER;
+  const metrics = createMetrics({ version, inFlight: () => inFlight, ledger: () => readLedger() });
   const metricsText = createMetricsRenderer(metrics.registry);
   const redactor = createRedactor(options.secrets);
   const log = createLog({
@@ -70,9 +70,11 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
   });
   const labels = createLabels(options);
   const tracing = await createTracing(options);
-  const logLedgerFailure = atMostEvery(LEDGER_FAILURE_LOG_INTERVAL_MS, clock, (error: unknown, suppressed) =>
-    log.error("ledger_write_failed", { suppressed }, error),
-  );
+  const logLedgerFailure = (store: LedgerStore) =>
+    atMostEvery(LEDGER_FAILURE_LOG_INTERVAL_MS, clock, (error: unknown, suppressed) =>
+      log.error("ledger_write_failed", { store, suppressed }, error),
+    );
+  const logFailureOf = { journal: logLedgerFailure("journal"), database: logLedgerFailure("database") };
   const onFinished = (): void => {
     inFlight--;
   };
@@ -81,7 +83,7 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
     log,
     metricsText,
     observeLedger(read) {
-      readBacklog = read;
+      readLedger = read;
     },
     requestStarted(start) {
       inFlight++;
@@ -95,9 +97,9 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
       );
       log.warn("breaker_changed", { provider, model, state });
     },
-    ledgerWriteFailed(error) {
-      metrics.ledgerWriteFailures.inc();
-      logLedgerFailure(error);
+    ledgerWriteFailed(store, error) {
+      metrics.ledgerWriteFailures.inc({ store });
+      logFailureOf[store](error);
     },
     configReloaded({ needRestart }) {
       metrics.configReloads.inc({ outcome: "applied" });

@@ -7,19 +7,29 @@ import {
   Registry,
 } from "prom-client";
 
-/** How much is accepted but not yet in the database. */
-export interface LedgerBacklog {
+/** How much is accepted but not yet in the database, and whether that answers. */
+export interface LedgerState {
   readonly records: number;
   /** Age of the oldest of them; 0 when there is none. */
   readonly oldestAgeMs: number;
+  readonly journalBytes: number;
+  readonly databaseAnswers: boolean;
 }
+
+/** Before there is one. */
+export const NO_LEDGER: LedgerState = {
+  records: 0,
+  oldestAgeMs: 0,
+  journalBytes: 0,
+  databaseAnswers: false,
+};
 
 export interface MetricsOptions {
   readonly version: string;
   /** Asked at every scrape. */
   readonly inFlight: () => number;
   /** Asked at every scrape. */
-  readonly ledgerBacklog: () => LedgerBacklog;
+  readonly ledger: () => LedgerState;
 }
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -168,7 +178,8 @@ function createHealthMetrics(registers: Registries) {
     }),
     ledgerWriteFailures: new Counter({
       name: "llm_gateway_ledger_write_failures_total",
-      help: "Writes to the ledger that failed, each of which is tried again.",
+      help: "Writes to the journal or the database that failed, each of which is tried again.",
+      labelNames: ["store"],
       registers,
     }),
     configReloads: new Counter({
@@ -186,10 +197,7 @@ function createHealthMetrics(registers: Registries) {
 }
 
 /** Gauges that are read only when somebody looks. */
-function createStateGauges(
-  { version, inFlight, ledgerBacklog }: MetricsOptions,
-  registers: Registries,
-): void {
+function createStateGauges({ version, inFlight, ledger }: MetricsOptions, registers: Registries): void {
   new Gauge({
     name: "llm_gateway_build_info",
     help: "Always 1; the version is in the labels.",
@@ -204,20 +212,29 @@ function createStateGauges(
       this.set(inFlight());
     },
   });
-  new Gauge({
-    name: "llm_gateway_ledger_backlog_records",
-    help: "Ledger records that were accepted and are not in the database yet.",
-    registers,
-    collect() {
-      this.set(ledgerBacklog().records);
-    },
-  });
-  new Gauge({
-    name: "llm_gateway_ledger_backlog_oldest_seconds",
-    help: "Age of the oldest ledger record that is not in the database yet.",
-    registers,
-    collect() {
-      this.set(ledgerBacklog().oldestAgeMs / 1000);
-    },
-  });
+  const gauge = (name: string, help: string, read: (state: LedgerState) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read(ledger()));
+      },
+    });
+  gauge(
+    "llm_gateway_ledger_backlog_records",
+    "Ledger records that were accepted and are not in the database yet.",
+    ({ records }) => records,
+  );
+  gauge(
+    "llm_gateway_ledger_backlog_oldest_seconds",
+    "Age of the oldest ledger record that is not in the database yet.",
+    ({ oldestAgeMs }) => oldestAgeMs / 1000,
+  );
+  gauge("llm_gateway_journal_bytes", "What the journal holds.", ({ journalBytes }) => journalBytes);
+  gauge(
+    "llm_gateway_database_up",
+    "Whether the database answers: 1, or 0 while calls are served from the journal and known keys.",
+    ({ databaseAnswers }) => (databaseAnswers ? 1 : 0),
+  );
 }

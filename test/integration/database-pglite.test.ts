@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { openDatabase } from "../../src/db/open-database.ts";
 import { createCostReader } from "../../src/ledger/cost-reader.ts";
-import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
 import { costQuery } from "../suites/ledger-suite.ts";
+import { createDatabaseLedger } from "../support/database-ledger.ts";
 import { allEntities } from "../support/databases.ts";
 import { sampleOutcome } from "../support/ledger-samples.ts";
 

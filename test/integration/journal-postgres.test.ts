@@ -26,6 +26,58 @@ const open = async () => openDatabase({ url: await postgres.createDatabase(), en
 
 describeJournal("PostgreSQL", () => ({ open }));
 
+/** What a server that is up may answer to a write, and takes back by itself: full, failed over, going, crowded, … */
+const PASSING_STATES = [
+  "53100",
+  "53200",
+  "53300",
+  "25006",
+  "57P01",
+  "57P03",
+  "08006",
+  "40P01",
+  "55P03",
+  "58030",
+];
+
+test.each(PASSING_STATES)(
+  "rows that the server answers with SQLSTATE %s are kept, and stored once it takes them",
+  async (state) => {
+    const directory = mkdtempSync(join(tmpdir(), "llm-gateway-journal-"));
+    const database = await open();
+    const errors: unknown[] = [];
+    const rejected: unknown[] = [];
+    const ledger = await createJournalLedger({
+      journal: await openJournal({ directory }),
+      ...{ database, settleOrphan, retryDelayMs: { first: 5, max: 20 } },
+      onWriteError: (error) => errors.push(error),
+      onRejected: (error) => rejected.push(error),
+    });
+    await database.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '${state}'; END $$`);
+    await database.query("CREATE TRIGGER refuse BEFORE INSERT ON cost_record EXECUTE FUNCTION refuse()");
+    const outcomes = Array.from({ length: 20 }, () => sampleOutcome());
+    await Promise.all(
+      outcomes.map(async (outcome) => {
+        await ledger.open(outcome.intent);
+        await ledger.settle(outcome);
+      }),
+    );
+    await expect.poll(() => errors.length).toBeGreaterThan(2);
+    expect(errors[0]).toMatchObject({ code: state });
+    expect([ledger.ready, ledger.depth]).toEqual([true, 20]);
+    await database.query("DROP TRIGGER refuse ON cost_record");
+    await expect.poll(() => ledger.depth).toBe(0);
+    const query = costQuery({ groupBy: ["hour"] });
+    const report = await createCostReader(database).query(query);
+    expect(flatten(report)).toEqual(expectedReport({ outcomes, requests: [] }, query));
+    expect(rejected).toEqual([]);
+    await ledger.close();
+    await database.close();
+    rmSync(directory, { recursive: true });
+  },
+);
+
 test("a server that goes away and comes back under load loses nothing, and is caught up within ten seconds", async () => {
   const directory = mkdtempSync(join(tmpdir(), "llm-gateway-journal-"));
   const database = await open();

@@ -6,8 +6,8 @@ import type { Database } from "../../src/db/database.ts";
 import { type CostsAdjusted, createCostAdjuster } from "../../src/gateway/adjust-costs.ts";
 import { createAdjustmentStore } from "../../src/ledger/adjustment-store.ts";
 import { createCostReader } from "../../src/ledger/cost-reader.ts";
-import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
 import { priceAttempt } from "../../src/pricing/price-attempt.ts";
+import { createDatabaseLedger } from "../support/database-ledger.ts";
 import type { DatabaseSource } from "../support/databases.ts";
 import { expectedReport, flatten } from "../support/expected-costs.ts";
 import {

@@ -217,6 +217,28 @@ export function describeJournal(kind: string, source: () => DatabaseSource): voi
       if (!database.sync) await expect.poll(() => journal.read(0, 100)).toEqual([]);
     });
 
+    test("before its schema is known, and when the journal holds as many bytes as it may, it refuses and says why", async () => {
+      let isKnown = false;
+      const outages = withOutages(database);
+      const { ledger } = await start({
+        ...{ database: outages, maxJournalBytes: 1_000_000, isSchemaKnown: () => isKnown },
+      });
+      await expect(ledger.open(sampleIntent())).rejects.toThrow("the database was not reached yet");
+      expect(ledger.ready).toBe(false);
+      isKnown = true;
+      outages.setAway(true);
+      expect(ledger.ready).toBe(true);
+      while (ledger.ready)
+        await Promise.all(Array.from({ length: 50 }, () => ledger.settle(sampleOutcome())));
+      expect(ledger.journalBytes).toBeGreaterThanOrEqual(1_000_000);
+      await expect(ledger.open(sampleIntent())).rejects.toMatchObject({
+        reason: "LEDGER_UNAVAILABLE",
+        message: "the ledger cannot take a record now: the journal is as large as it may be",
+      });
+      outages.setAway(false);
+      await expect.poll(() => ledger.ready, { timeout: 15_000 }).toBe(true);
+    }, 30_000);
+
     test("a row that the database refuses for ever is reported and holds up no other", async () => {
       const rejected: string[] = [];
       const { ledger, reader } = await start({ onRejected: (_, row) => rejected.push(row.json) });

@@ -4,8 +4,8 @@ import type { Database } from "../../src/db/database.ts";
 import { sumAmounts, toAmounts } from "../../src/ledger/amounts.ts";
 import { buildCostStatement } from "../../src/ledger/cost-query-sql.ts";
 import { createCostReader, MAX_REPORT_ROWS } from "../../src/ledger/cost-reader.ts";
-import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
 import { divideReport } from "../../src/ledger/report-segments.ts";
+import { createDatabaseLedger } from "../support/database-ledger.ts";
 import type { DatabaseSource } from "../support/databases.ts";
 import { expectedReport, flatten } from "../support/expected-costs.ts";
 import {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { AttemptOutcome } from "../../src/core/ledger.ts";
 import type { Database } from "../../src/db/database.ts";
-import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
 import type { JournalView } from "../../src/ledger/journal-check.ts";
 import type { JournalRow } from "../../src/ledger/journal-store.ts";
 import { ROLLUPS } from "../../src/ledger/rollups.ts";
 import { chargeToJson, requestToJson } from "../../src/ledger/stored-rows.ts";
 import { createLedgerVerifier } from "../../src/ledger/verify-ledger.ts";
 import { priceAttempt } from "../../src/pricing/price-attempt.ts";
+import { createDatabaseLedger } from "../support/database-ledger.ts";
 import type { DatabaseSource } from "../support/databases.ts";
 import { randomTraffic, SAMPLE_PRICE, sampleOutcome, sampleRequest } from "../support/ledger-samples.ts";
 

@@ -17,17 +17,7 @@ export async function scrape(url: string): Promise<Scrape> {
       return lines
         .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
         .filter((line) => wanted.every((label) => line.includes(label)))
-        .reduce(
-          (total, line) =>
-            total +
-            Number(
-              line
-                .slice(line.lastIndexOf("}") + 1)
-                .trim()
-                .split(" ")[0],
-            ),
-          0,
-        );
+        .reduce((total, line) => total + Number(/^[^{ ]+(?:\{.*\})? (\S+)/.exec(line)?.[1]), 0);
     },
   };
 }

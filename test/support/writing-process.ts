@@ -1,5 +1,5 @@
 import { openDatabase } from "../../src/db/open-database.ts";
-import { createDatabaseLedger } from "../../src/ledger/database-ledger.ts";
+import { createDatabaseLedger } from "./database-ledger.ts";
 import { allEntities } from "./databases.ts";
 import { sampleOutcome } from "./ledger-samples.ts";
 

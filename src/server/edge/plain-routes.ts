@@ -55,24 +55,31 @@ function root(request: EdgeRequest, version: string): Answer {
   return json(200, { name: "llm-gateway", version, ...links });
 }
 
+/** `degraded`: calls are served although something does not work, as from the journal without the database. */
 function statusOf(report: HealthReport): string {
   if (report.draining) return "draining";
-  return report.ready ? "ok" : "unavailable";
+  if (!report.ready) return "unavailable";
+  return Object.values(report.checks).every((works) => works) ? "ok" : "degraded";
+}
+
+function checksOf(report: HealthReport): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(report.checks).map(([name, works]) => [name, works ? "ok" : "failing"]),
+  );
 }
 
 function health({ health, version, uptimeMs }: PlainRouteDependencies): Answer {
   const report = health();
-  const checks = Object.entries(report.checks).map(([name, works]) => [name, works ? "ok" : "failing"]);
   return json(report.ready ? 200 : 503, {
     status: statusOf(report),
-    checks: Object.fromEntries(checks),
+    checks: checksOf(report),
     version,
     uptime_seconds: Math.floor(uptimeMs() / 1000),
   });
 }
 
 function readiness(report: HealthReport): Answer {
-  return json(report.ready ? 200 : 503, { status: statusOf(report) });
+  return json(report.ready ? 200 : 503, { status: statusOf(report), checks: checksOf(report) });
 }
 
 async function metrics(

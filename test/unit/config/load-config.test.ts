@@ -48,6 +48,7 @@ describe("without any variable", () => {
         preparedStatements: true,
         retentionMonths: undefined,
       },
+      journalMaxBytes: 1_073_741_824,
       deadlines: {
         defaultMs: 60_000,
         maxMs: 600_000,
@@ -67,6 +68,7 @@ describe("without any variable", () => {
       demo: true,
       adminKey: undefined,
       keyPepper: undefined,
+      keyOutageTtlMs: 600_000,
       logLevel: "info",
       metricsToken: undefined,
       otlp: undefined,

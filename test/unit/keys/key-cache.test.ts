@@ -119,17 +119,77 @@ describe("the cache of keys", () => {
     expect(store.reads).toBe(2);
   });
 
-  it("lives through a short failure of the store, but never beyond five seconds", async () => {
+  it("uses keys that it knows while the store fails, up to the bound, and at once the truth when it is back", async () => {
+    const { key, secret } = await service().create(ADMIN, newKey());
+    const { authenticate } = authenticator({ outageTtlMs: 60_000 });
+    await authenticate(secret);
+    store.beforeRead = unavailable;
+    clock.advance(59_900);
+    await authenticate(secret);
+    clock.advance(100);
+    await expect(authenticate(secret)).rejects.toMatchObject({ reason: "LEDGER_UNAVAILABLE" });
+    store.beforeRead = () => Promise.resolve();
+    await authenticate(secret);
+    await service().revoke(ADMIN, key.apiKeyId);
+    clock.advance(5_000);
+    await expect(authenticate(secret)).rejects.toMatchObject({ reason: "UNAUTHENTICATED" });
+  });
+
+  it("never uses a key beyond five seconds when it may not", async () => {
     const { secret } = await service().create(ADMIN, newKey());
-    const { authenticate } = authenticator();
+    const { authenticate } = authenticator({ outageTtlMs: 0 });
     await authenticate(secret);
     store.beforeRead = unavailable;
     clock.advance(4_900);
     await authenticate(secret);
     clock.advance(100);
     await expect(authenticate(secret)).rejects.toMatchObject({ reason: "LEDGER_UNAVAILABLE" });
-    store.beforeRead = () => Promise.resolve();
+  });
+
+  it("neither asks nor waits for a store that is known to be away, and asks again once it is back", async () => {
+    const { key, secret } = await service().create(ADMIN, newKey());
+    const other = await service().create(ADMIN, newKey());
+    let isAway = false;
+    const { authenticate } = authenticator({ isStoreAway: () => isAway });
     await authenticate(secret);
+    isAway = true;
+    const release = heldBack();
+    clock.advance(300_000);
+    for (let i = 0; i < 50; i++) await authenticate(secret);
+    await expect(authenticate(other.secret)).rejects.toMatchObject({ reason: "LEDGER_UNAVAILABLE" });
+    expect(store.reads).toBe(1);
+
+    release();
+    await service().revoke(ADMIN, key.apiKeyId);
+    isAway = false;
+    await expect(authenticate(secret)).rejects.toMatchObject({ reason: "UNAUTHENTICATED" });
+    await authenticate(other.secret);
+  });
+
+  it("refuses nobody on old knowledge: a new secret or key may have been made elsewhere before the store failed", async () => {
+    const { key, secret } = await service().create(ADMIN, newKey());
+    const invented = generateKey().secret;
+    const { authenticate } = authenticator();
+    await authenticate(secret);
+    await expect(authenticate(invented)).rejects.toMatchObject({ reason: "UNAUTHENTICATED" });
+    const rotated = await service().rotate(ADMIN, key.apiKeyId, 60_000);
+    store.beforeRead = unavailable;
+    clock.advance(3_000);
+    for (const unknown of [rotated.secret, invented])
+      await expect(authenticate(unknown)).rejects.toMatchObject({ reason: "LEDGER_UNAVAILABLE" });
+    await authenticate(secret);
+  });
+
+  it("lets a key expire while the store fails", async () => {
+    const expiresAt = new Date(clock.now().getTime() + 60_000);
+    const { secret } = await service().create(ADMIN, newKey({ expiresAt }));
+    const { authenticate } = authenticator();
+    await authenticate(secret);
+    store.beforeRead = unavailable;
+    clock.advance(59_000);
+    await authenticate(secret);
+    clock.advance(1_000);
+    await expect(authenticate(secret)).rejects.toMatchObject({ reason: "LEDGER_UNAVAILABLE" });
   });
 
   it("says that the store is unavailable for a key it does not know", async () => {

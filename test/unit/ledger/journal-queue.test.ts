@@ -10,9 +10,21 @@ function setUp() {
     readonly reject: (error: Error) => void;
   }[] = [];
   const errors: unknown[] = [];
+  const disk = { isFull: false, probes: 0 };
   const queue = createJournalQueue({
-    commit: (operations) => new Promise((resolve, reject) => commits.push({ operations, resolve, reject })),
-    lastSequence: 7,
+    async probe() {
+      disk.probes++;
+      if (disk.isFull) throw new Error("no space left");
+    },
+    commit: (operations) =>
+      new Promise((resolve, reject) =>
+        commits.push({
+          operations,
+          resolve: (lastSequence) => resolve({ lastSequence, usedBytes: 4_096 * commits.length }),
+          reject,
+        }),
+      ),
+    held: { lastSequence: 7, usedBytes: 0 },
     retryDelayMs: { first: 1, max: 2 },
     onWriteError: (error) => errors.push(error),
   });
@@ -23,7 +35,7 @@ function setUp() {
     if (!commit) throw new Error("no commit");
     return commit;
   };
-  return { queue, commits, errors, next };
+  return { queue, commits, errors, next, disk };
 }
 
 const open = (attemptId: string): JournalOperation => ({ kind: "open", attemptId, json: "{}" });
@@ -48,7 +60,7 @@ test("what arrives while a batch is written is the next batch, and nothing is du
   expect([durable, queue.lastSequence]).toEqual([["a", "b"], 9]);
   second.resolve(11);
   await queue.flush();
-  expect([queue.depth, queue.oldestAgeMs, commits.length]).toEqual([0, 0, 2]);
+  expect([queue.depth, queue.oldestAgeMs, commits.length, queue.usedBytes]).toEqual([0, 0, 2, 8_192]);
 });
 
 test("when a write fails, intents are refused and taken back, rows are kept in order, checkpoints are dropped", async () => {
@@ -69,15 +81,10 @@ test("when a write fails, intents are refused and taken back, rows are kept in o
 
   const second = await next(1);
   // The intent that waited was never written, so there is nothing of it to take back.
-  expect(second.operations).toEqual([
-    { kind: "probe" },
-    { kind: "discard", attemptId: "a" },
-    row("1"),
-    row("2"),
-  ]);
+  expect(second.operations).toEqual([{ kind: "discard", attemptId: "a" }, row("1"), row("2")]);
   second.resolve(9);
   await Promise.all([kept, later]);
-  expect(queue.failing).toBe(false);
+  await expect.poll(() => queue.failing).toBe(false);
   const accepted = queue.add([open("d")], "refuse");
   (await next(2)).resolve(0);
   await accepted;
@@ -85,16 +92,48 @@ test("when a write fails, intents are refused and taken back, rows are kept in o
 });
 
 test("it finds out by itself that the disk works again, with nothing to write", async () => {
-  const { queue, next } = setUp();
+  const { queue, commits, next, disk } = setUp();
+  disk.isFull = true;
   const dropped = queue.add([{ kind: "checkpoint", attemptId: "a", outputBytes: 1, deltas: 1 }], "drop");
   (await next(0)).reject(new Error("no space left"));
   await dropped;
-  (await next(1)).reject(new Error("no space left"));
+  await expect.poll(() => disk.probes).toBeGreaterThan(2);
   expect(queue.failing).toBe(true);
-  const probe = await next(2);
-  expect(probe.operations).toEqual([{ kind: "probe" }]);
-  probe.resolve(0);
+  disk.isFull = false;
   await expect.poll(() => queue.failing).toBe(false);
+  expect(commits).toHaveLength(1);
+});
+
+test("while there is no room for more, outcomes are written as long as they can be, and intents refused", async () => {
+  const { queue, next, disk } = setUp();
+  disk.isFull = true;
+  const refused = queue.add([open("a")], "refuse");
+  (await next(0)).reject(new Error("no space left"));
+  await expect(refused).rejects.toMatchObject(REFUSED);
+  (await next(1)).resolve(0);
+  const kept = queue.add([row("1")], "keep");
+  const commit = await next(2);
+  expect(commit.operations).toEqual([row("1")]);
+  commit.resolve(8);
+  await kept;
+  expect([queue.failing, queue.depth, queue.lastSequence]).toEqual([true, 0, 8]);
+  await expect(queue.add([open("b")], "refuse")).rejects.toMatchObject(REFUSED);
+  disk.isFull = false;
+  await expect.poll(() => queue.failing).toBe(false);
+});
+
+test("while the disk is full a trim is tried alone and first, whatever failed before it", async () => {
+  const { queue, next } = setUp();
+  const waiting = queue.add([row("1")], "keep");
+  const first = await next(0);
+  const trim = queue.add([{ kind: "trim", upTo: 1 }], "keep");
+  first.reject(new Error("no space left"));
+  const second = await next(1);
+  expect(second.operations).toEqual([{ kind: "trim", upTo: 1 }]);
+  second.resolve(0);
+  await trim;
+  (await next(2)).resolve(8);
+  await waiting;
 });
 
 test("a trim goes before the rows that it makes room for", async () => {

@@ -96,7 +96,7 @@ test("a second process is kept out, even if it took no lock", async () => {
 
 test("a full disk refuses intents at once, keeps outcomes, and is recovered from without help", async () => {
   const errors: unknown[] = [];
-  const journal = await open({ maxBytes: 1_000_000, onWriteError: (error) => errors.push(error) });
+  const journal = await open({ maxFileBytes: 1_000_000, onWriteError: (error) => errors.push(error) });
   await journal.add([intent("before")], "refuse");
   const big = "x".repeat(100_000);
   const kept = Array.from({ length: 12 }, (_, index) => journal.add([row(`row ${index}`, big)], "keep"));
@@ -121,14 +121,14 @@ test("a full disk refuses intents at once, keeps outcomes, and is recovered from
 });
 
 test("what trims makes room for the outcomes that wait", async () => {
-  const journal = await open({ maxBytes: 1_500_000 });
+  const journal = await open({ maxFileBytes: 1_500_000 });
   const big = "x".repeat(100_000);
   for (let index = 0; index < 8; index++) await journal.add([row(`row ${index}`, big)], "keep");
   const waiting = Array.from({ length: 8 }, (_, index) => journal.add([row(`more ${index}`, big)], "keep"));
   await expect.poll(() => journal.failing).toBe(true);
   await journal.add([{ kind: "trim", upTo: 8 }], "keep");
   await Promise.all(waiting);
-  expect(journal.failing).toBe(false);
+  await expect.poll(() => journal.failing).toBe(false);
   await expect(journal.add([intent("after")], "refuse")).resolves.toBeUndefined();
   expect(await journal.read(0, 100)).toHaveLength(8);
 });
@@ -155,7 +155,7 @@ test("a torn tail of the log costs nothing that was written before it", async ()
     const sequences = store.read(0, 100_000).map(({ sequence }) => sequence);
     // A prefix of what was written, without gaps, and it takes new rows.
     expect(sequences).toEqual(sequences.map((_, index) => index + 1));
-    expect(store.commit([row("next")])).toBe(sequences.length + 1);
+    expect(store.commit([row("next")]).lastSequence).toBe(sequences.length + 1);
     fewest = Math.min(fewest, sequences.length);
     store.close();
   }

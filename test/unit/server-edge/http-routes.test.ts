@@ -57,8 +57,20 @@ test.each([
   expect((await get("/health/live")).status).toBe(200);
   const ready = await get("/health/ready");
   expect(ready.status).toBe(503);
-  expect(await ready.json()).toEqual({ status });
+  const checks = { ledger: report.checks.ledger ? "ok" : "failing" };
+  expect(await ready.json()).toEqual({ status, checks });
   expect((await get("/health")).status).toBe(503);
+});
+
+test("a gateway that serves on without its database is ready, and says that it is degraded", async () => {
+  const report = { ready: true, draining: false, checks: { database: false, ledger: true } };
+  const { get } = await startRoutes({ health: () => report });
+  for (const path of ["/health", "/health/ready"]) {
+    const answer = await get(path);
+    expect(answer.status).toBe(200);
+    const checks = { database: "failing", ledger: "ok" };
+    expect(await answer.json()).toMatchObject({ status: "degraded", checks });
+  }
 });
 
 test("metrics are given in the format that the scraper accepts", async () => {

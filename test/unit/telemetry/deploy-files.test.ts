@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { ERROR_TABLE } from "../../../src/core/error-table.ts";
-import { createMetrics } from "../../../src/telemetry/metrics.ts";
+import { createMetrics, NO_LEDGER } from "../../../src/telemetry/metrics.ts";
 import { hasPromtool, promtool } from "../../support/promtool.ts";
 
 const ALERTS = "deploy/prometheus/alerts.yml";
@@ -52,7 +52,7 @@ function exposed(): ReadonlyMap<string, ReadonlySet<string>> {
   const { registry } = createMetrics({
     version: "1",
     inFlight: () => 0,
-    ledgerBacklog: () => ({ records: 0, oldestAgeMs: 0 }),
+    ledger: () => NO_LEDGER,
   });
   const names = new Map<string, ReadonlySet<string>>([["up", new Set(["job", "instance"])]]);
   for (const metric of registry.getMetricsAsArray()) {

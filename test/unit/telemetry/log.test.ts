@@ -142,7 +142,7 @@ describe("canary secrets", () => {
       telemetry
         .requestStarted(start())
         .finished(end({ error: GatewayError.from(cause), completion: undefined }));
-      telemetry.ledgerWriteFailed(cause);
+      telemetry.ledgerWriteFailed("database", cause);
       telemetry.log.error("provider_check_failed", { url: `https://u:${canaries.password}@h/` }, cause);
       telemetry.log.info("configured", { key: canaries.ours, admin: canaries.configured });
     }
@@ -160,9 +160,9 @@ describe("lines outside requests", () => {
     const clock = createManualClock();
     const { telemetry, lines } = await logged({ clock });
     telemetry.breakerChanged({ provider: "openai", model: "gpt-5-mini", state: "open" });
-    for (let i = 0; i < 100; i++) telemetry.ledgerWriteFailed(new Error("connection refused"));
+    for (let i = 0; i < 100; i++) telemetry.ledgerWriteFailed("database", new Error("connection refused"));
     clock.advance(1_000);
-    telemetry.ledgerWriteFailed(new Error("connection refused"));
+    telemetry.ledgerWriteFailed("database", new Error("connection refused"));
     expect(lines()).toMatchObject([
       { level: "warn", event: "breaker_changed", provider: "openai", model: "gpt-5-mini", state: "open" },
       { level: "error", event: "ledger_write_failed", suppressed: 0, error_message: "connection refused" },

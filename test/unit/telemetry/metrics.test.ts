@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { GatewayError } from "../../../src/core/errors.ts";
 import { createTelemetry, type TelemetryOptions } from "../../../src/telemetry/create-telemetry.ts";
-import { createMetrics } from "../../../src/telemetry/metrics.ts";
+import { createMetrics, NO_LEDGER } from "../../../src/telemetry/metrics.ts";
 import { hasPromtool, promtool } from "../../support/promtool.ts";
 import {
   attempt,
@@ -63,7 +63,7 @@ describe("the metrics", () => {
     const metrics = createMetrics({
       version: "1",
       inFlight: () => 0,
-      ledgerBacklog: () => ({ records: 0, oldestAgeMs: 0 }),
+      ledger: () => NO_LEDGER,
     });
     const described = metrics.registry
       .getMetricsAsArray()
@@ -79,7 +79,7 @@ describe("the metrics", () => {
       "counter llm_gateway_cost_total api_key_id,provider,model",
       "counter llm_gateway_errors_total api_key_id,provider,error_type",
       "counter llm_gateway_fallbacks_total api_key_id,from_provider,to_provider",
-      "counter llm_gateway_ledger_write_failures_total",
+      "counter llm_gateway_ledger_write_failures_total store",
       "counter llm_gateway_log_lines_dropped_total",
       "counter llm_gateway_rate_limit_refusals_total api_key_id,quota",
       "counter llm_gateway_requests_total api_key_id,provider,status",
@@ -90,7 +90,9 @@ describe("the metrics", () => {
       "counter llm_gateway_usage_anomalies_total provider,anomaly",
       "gauge llm_gateway_breaker_state provider,model",
       "gauge llm_gateway_build_info version,node_version",
+      "gauge llm_gateway_database_up",
       "gauge llm_gateway_in_flight_requests",
+      "gauge llm_gateway_journal_bytes",
       "gauge llm_gateway_ledger_backlog_oldest_seconds",
       "gauge llm_gateway_ledger_backlog_records",
       "histogram llm_gateway_latency_seconds api_key_id,provider",
@@ -222,8 +224,10 @@ describe("the metrics", () => {
     telemetry.requestStarted(start());
     telemetry.breakerChanged({ provider: "openai", model: "gpt-5-mini", state: "open" });
     telemetry.breakerChanged({ provider: "deepseek", model: "deepseek-flash", state: "half_open" });
-    telemetry.observeLedger(() => ({ records: 7, oldestAgeMs: 2_500 }));
-    telemetry.ledgerWriteFailed(new Error("down"));
+    telemetry.observeLedger(() => ({
+      ...{ records: 7, oldestAgeMs: 2_500, journalBytes: 8_192, databaseAnswers: true },
+    }));
+    telemetry.ledgerWriteFailed("journal", new Error("down"));
     const seen = await samples(telemetry);
     for (const sample of [
       'llm_gateway_breaker_state{provider="openai",model="gpt-5-mini"} 2',
@@ -231,7 +235,9 @@ describe("the metrics", () => {
       "llm_gateway_in_flight_requests 1",
       "llm_gateway_ledger_backlog_records 7",
       "llm_gateway_ledger_backlog_oldest_seconds 2.5",
-      "llm_gateway_ledger_write_failures_total 1",
+      "llm_gateway_journal_bytes 8192",
+      "llm_gateway_database_up 1",
+      'llm_gateway_ledger_write_failures_total{store="journal"} 1',
     ]) {
       expect(seen).toContain(sample);
     }

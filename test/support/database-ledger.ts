@@ -1,16 +1,19 @@
-import { GatewayError } from "../core/errors.ts";
-import { newId } from "../core/ids.ts";
-import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../core/ledger.ts";
-import { createDatabaseWriter, type DatabaseWriterOptions } from "./database-writer.ts";
-import type { LedgerDatabase } from "./ledger-database.ts";
-import { assertStorable, chargeToJson, requestToJson } from "./stored-rows.ts";
+import { GatewayError } from "../../src/core/errors.ts";
+import { newId } from "../../src/core/ids.ts";
+import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../../src/core/ledger.ts";
+import { createDatabaseWriter, type DatabaseWriterOptions } from "../../src/ledger/database-writer.ts";
+import type { LedgerDatabase } from "../../src/ledger/ledger-database.ts";
+import { assertStorable, chargeToJson, requestToJson } from "../../src/ledger/stored-rows.ts";
 
 export interface DatabaseLedgerOptions extends DatabaseWriterOptions {
   /** Attempts that may be open or waiting to be written, together, before `open` refuses. @default 10,000 */
   readonly maxPending?: number;
 }
 
-/** A ledger whose records are durable in the database before `settle` and `finish` resolve. */
+/**
+ * A ledger without a journal: records are durable in the database before `settle` and `finish` resolve, and a crash
+ * loses the attempts that are open. For tests of the database, which so see at once what they wrote.
+ */
 export interface DatabaseLedger extends Ledger {
   /** Rows that are accepted and not durable yet. */
   readonly depth: number;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { createDatabaseLedger, type DatabaseLedgerOptions } from "../../../src/ledger/database-ledger.ts";
 import type { SqlQuery, SqlRow } from "../../../src/ledger/ledger-database.ts";
 import { WRITE_STATEMENT } from "../../../src/ledger/write-statement.ts";
+import { createDatabaseLedger, type DatabaseLedgerOptions } from "../../support/database-ledger.ts";
 import { sampleIntent, sampleOutcome, sampleRequest } from "../../support/ledger-samples.ts";
 
 /** A database that answers each write of records only when told to. */

@@ -1,0 +1,109 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { MessagePort } from "node:worker_threads";
+import { createJournalReserve, isNoRoom, type JournalReserve } from "./journal-reserve.ts";
+import type {
+  JournalCommit,
+  JournalContent,
+  JournalOperation,
+  JournalRow,
+  JournalStore,
+  JournalStoreOptions,
+} from "./journal-store.ts";
+
+/** What the journal's thread is asked, one question after the other. */
+export type JournalQuestion =
+  | { readonly kind: "content" }
+  | { readonly kind: "commit"; readonly operations: readonly JournalOperation[] }
+  /** Whether the disk takes writes and has room for what may come. */
+  | { readonly kind: "probe" }
+  | { readonly kind: "read"; readonly afterSequence: number; readonly limit: number }
+  | { readonly kind: "close" };
+
+export interface JournalAnswers {
+  readonly content: JournalContent;
+  readonly commit: JournalCommit;
+  /** What is missing, if anything is. */
+  readonly probe: string | undefined;
+  readonly read: readonly JournalRow[];
+  readonly close: undefined;
+}
+
+export type JournalReply =
+  | { readonly id: number; readonly value: JournalAnswers[keyof JournalAnswers] }
+  | { readonly id: number; readonly error: string };
+
+/** What the journal's thread is started with. */
+export type JournalThreadOptions = Pick<JournalStoreOptions, "file" | "maxBytes">;
+
+/** The thread's part: opens the file when it is first needed, and again after every error. */
+export function serveJournal(
+  port: MessagePort,
+  options: JournalThreadOptions,
+  openStore: (options: JournalStoreOptions) => JournalStore,
+): void {
+  let store: JournalStore | undefined;
+  let reserve: JournalReserve | undefined;
+
+  function open(): JournalStore {
+    const isFirst = reserve === undefined;
+    const directory = dirname(options.file);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    reserve ??= createJournalReserve(directory);
+    return openStore({ ...options, maxLogBytes: reserve.bytes / 2, check: isFirst });
+  }
+
+  function probe(opened: JournalStore): string | undefined {
+    if (!opened.probe()) return "the file is as large as it may be";
+    if (reserve?.fill()) return undefined;
+    // What the journal does not need any more may be just what is missing.
+    opened.shrink();
+    return reserve?.fill() ? undefined : "the disk is full";
+  }
+
+  const answer = (question: JournalQuestion): JournalAnswers[keyof JournalAnswers] => {
+    if (question.kind === "close") {
+      store?.close();
+      port.close();
+      return undefined;
+    }
+    store ??= open();
+    switch (question.kind) {
+      case "content":
+        return store.content();
+      case "commit":
+        return store.commit(question.operations);
+      case "probe":
+        return probe(store);
+      case "read":
+        return store.read(question.afterSequence, question.limit);
+      default:
+        return question satisfies never;
+    }
+  };
+
+  port.on("message", ({ id, question }: { id: number; question: JournalQuestion }) => {
+    let reply: JournalReply;
+    try {
+      reply = { id, value: answer(question) };
+    } catch (error) {
+      // After a failed write or fsync only what a new opening finds in the file can be believed.
+      quietly(() => store?.close());
+      store = undefined;
+      if (isNoRoom(error)) quietly(() => reserve?.release(isTrimming(question) ? "trimming" : "outcomes"));
+      reply = { id, error: error instanceof Error ? error.message : String(error) };
+    }
+    port.postMessage(reply);
+  });
+}
+
+const isTrimming = (question: JournalQuestion): boolean =>
+  question.kind === "commit" && question.operations.some(({ kind }) => kind === "trim");
+
+function quietly(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // The error that led here is the one to report.
+  }
+}
