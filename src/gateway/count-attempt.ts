@@ -12,10 +12,18 @@ export const MAX_COUNT_MS = 150;
  */
 const MAX_COUNT_AT_DEADLINE_MS = 15;
 
-/** How long the count for a request may take that ended so. */
-export function maxCountMs({ reason }: AbortSignal): number {
-  const atDeadline = reason instanceof ProviderError && reason.reason === "DEADLINE_EXCEEDED";
-  return atDeadline ? MAX_COUNT_AT_DEADLINE_MS : MAX_COUNT_MS;
+/** Of an attempt that brought nothing only the input is counted, for a cost that stays unknown; a fallback may wait. */
+const MAX_COUNT_BEFORE_FALLBACK_MS = 30;
+
+/** How long the count of an attempt may take; `signal` is its request's. */
+export function maxCountMs(result: AttemptResult, signal: AbortSignal): number {
+  if (signal.aborted) {
+    const { reason } = signal;
+    const atDeadline = reason instanceof ProviderError && reason.reason === "DEADLINE_EXCEEDED";
+    return atDeadline ? MAX_COUNT_AT_DEADLINE_MS : MAX_COUNT_MS;
+  }
+  const broughtNothing = result.kind === "failed" && result.error.received.deltas === 0;
+  return broughtNothing ? MAX_COUNT_BEFORE_FALLBACK_MS : MAX_COUNT_MS;
 }
 
 /** Counts the tokens of an attempt whose provider did not. Undefined when that is not needed, or takes too long. */

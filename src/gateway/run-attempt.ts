@@ -115,7 +115,7 @@ export async function runAttempt<A extends Answered>(
     return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs });
   };
   const settle = async (result: AttemptResult) => {
-    const outcome = await toOutcome(result, maxCountMs(signal));
+    const outcome = await toOutcome(result, maxCountMs(result, signal));
     const durable = ledger.settle(outcome);
     // It is awaited before the answer; until then a rejection must not count as unhandled.
     durable.catch(() => {});
