@@ -1,12 +1,13 @@
 import { join } from "node:path";
 import { type Config, ConfigError } from "./config/config.ts";
-import { systemClock } from "./core/clock.ts";
+import { type Clock, systemClock } from "./core/clock.ts";
 import { type NewKey, type Principal, ROLES } from "./core/keys.ts";
 import type { Database } from "./db/database.ts";
 import { lockDataDirectory } from "./db/directory-lock.ts";
 import { openDatabase } from "./db/open-database.ts";
 import { createCandidateHealthRegistry } from "./gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "./gateway/create-gateway.ts";
+import { createFingerprint } from "./gateway/fingerprint.ts";
 import { settleOrphan } from "./gateway/settle-attempt.ts";
 import { createAuthenticator } from "./keys/authenticator.ts";
 import { keyEntities } from "./keys/entities.ts";
@@ -16,8 +17,14 @@ import { createCostReader } from "./ledger/cost-reader.ts";
 import { ledgerEntities } from "./ledger/entities.ts";
 import { openJournal } from "./ledger/journal.ts";
 import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
+import {
+  createReplayJournal,
+  DEFAULT_MAX_ANSWER_BYTES,
+  type ReplayJournal,
+} from "./ledger/replay-journal.ts";
+import { createReplaySeal } from "./ledger/replay-seal.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
-import { loadPepper } from "./pepper.ts";
+import { deriveSecret, loadPepper } from "./pepper.ts";
 import { parseOperatorPrices } from "./pricing/operator-prices.ts";
 import { loadPriceBook } from "./pricing/price-book.ts";
 import { closeProviders, createProviders } from "./providers-from-config.ts";
@@ -67,10 +74,10 @@ export async function startApp(config: Config): Promise<App> {
     entities: [...ledgerEntities, ...keyEntities],
     onWarning: (message) => telemetry.log.warn("database_warning", { message }),
   });
-  const ledger = await startLedger(dataDir, database, telemetry);
+  const pepper = await loadPepper(config.keyPepper, dataDir);
+  const { ledger, replays } = await startLedger(config, { database, telemetry, clock, pepper });
   telemetry.observeLedger(() => ({ records: ledger.depth, oldestAgeMs: ledger.oldestAgeMs }));
 
-  const pepper = await loadPepper(config.keyPepper, config.database.dataDir);
   const keyStore = createKeyStore(database);
   const authenticator = createAuthenticator({ store: keyStore, pepper, adminKey: config.adminKey, clock });
   const keys = createKeyService(keyStore, { pepper, clock, onChanged: (id) => authenticator.forget(id) });
@@ -85,6 +92,9 @@ export async function startApp(config: Config): Promise<App> {
     health: createCandidateHealthRegistry(clock, telemetry),
     retryBudget: createRetryBudget(),
     backoff: DEFAULT_BACKOFF,
+    memory: replays,
+    fingerprint: createFingerprint(deriveSecret(pepper, "fingerprints of calls")),
+    maxReplayBytes: DEFAULT_MAX_ANSWER_BYTES,
     router: createRouter({
       providers: new Set(providers.keys()),
       aliases: config.aliases,
@@ -128,15 +138,27 @@ export async function startApp(config: Config): Promise<App> {
 
 /** The journal is local to this process; what it still holds is shipped to the database from now on. */
 async function startLedger(
-  dataDir: string,
-  database: Database,
-  telemetry: GatewayTelemetry,
-): Promise<JournalLedger> {
+  { database: { dataDir }, replay }: Config,
+  parts: {
+    readonly database: Database;
+    readonly telemetry: GatewayTelemetry;
+    readonly clock: Clock;
+    readonly pepper: Buffer;
+  },
+): Promise<{ readonly ledger: JournalLedger; readonly replays: ReplayJournal }> {
+  const { database, telemetry, clock, pepper } = parts;
   const { log } = telemetry;
   const onWriteError = (error: unknown) => telemetry.ledgerWriteFailed(error);
-  const journal = await openJournal({ directory: join(dataDir, "journal"), onWriteError });
-  return await createJournalLedger({
+  const journal = await openJournal({
+    directory: join(dataDir, "journal"),
+    replayLimits: replay,
+    onWriteError,
+  });
+  const seal = createReplaySeal(deriveSecret(pepper, "answers for replay"));
+  const replays = createReplayJournal({ journal, seal, clock, answerTtlMs: replay.answerTtlMs });
+  const ledger = await createJournalLedger({
     journal,
+    replays,
     database,
     settleOrphan,
     onWriteError,
@@ -145,6 +167,7 @@ async function startLedger(
     onRejected: (error, { table, json }) => log.error("ledger_row_rejected", { table, row: json }, error),
     onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),
   });
+  return { ledger, replays };
 }
 
 /** Price overrides are checked here, so that the process does not start with a mistake in them. */

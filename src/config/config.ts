@@ -11,6 +11,7 @@ export interface Config {
   readonly shutdownGraceMs: number;
   readonly database: DatabaseConfig;
   readonly deadlines: DeadlineConfig;
+  readonly replay: ReplayConfig;
   readonly providers: readonly ProviderConfig[];
   /** Alias → chain. */
   readonly aliases: ReadonlyMap<string, readonly Candidate[]>;
@@ -55,6 +56,16 @@ export interface DeadlineConfig {
   readonly streamIdleMs: number;
   readonly streamTotalMs: number;
   readonly connectMs: number;
+}
+
+/** What is remembered of calls whose callers chose their request ids. */
+export interface ReplayConfig {
+  /** How long answers are kept; 0 keeps none. */
+  readonly answerTtlMs: number;
+  /** Of all answers together. */
+  readonly maxBytes: number;
+  /** Calls. */
+  readonly maxClaims: number;
 }
 
 export interface ProviderConfig {

@@ -7,6 +7,7 @@ import type { Candidate } from "../core/model-name.ts";
 import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
+import type { Claim } from "../core/replay.ts";
 import type { UsageReport } from "../core/usage.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
 import { type AttemptResult, settleAttempt } from "./settle-attempt.ts";
@@ -50,6 +51,7 @@ export interface AttemptOptions<A extends Answered> {
   readonly streamed: boolean;
   readonly estimatedTokensIn: number;
   readonly invoke: Invoke<A>;
+  readonly claim: Claim | undefined;
 }
 
 /**
@@ -64,7 +66,7 @@ export async function runAttempt<A extends Answered>(
   const { ledger, prices, clock } = dependencies;
   const { call, candidate, provider, ordinal, streamed } = options;
   const intent = createIntent(options, prices, clock.now());
-  const opened = ledger.open(intent);
+  const opened = ledger.open(intent, ordinal === 1 ? options.claim : undefined);
   await beforeAbort(opened, options.signal);
   if (options.signal.aborted) return settleUncalled(ledger, { intent, opened, signal: options.signal });
   const telemetry = call.telemetry.attemptStarted({

@@ -6,6 +6,7 @@ import type { Candidate } from "../core/model-name.ts";
 import type { PriceBook } from "../core/price.ts";
 import type { Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
+import type { Claim } from "../core/replay.ts";
 import { type BackoffOptions, backoffDelayMs } from "../resilience/backoff.ts";
 import type { BreakerPermit } from "../resilience/circuit-breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
@@ -32,6 +33,8 @@ export interface ChainOptions<A extends Answered> {
   readonly streamed: boolean;
   readonly estimatedTokensIn: number;
   readonly invoke: Invoke<A>;
+  /** Goes on the ledger with the first attempt. */
+  readonly claim: Claim | undefined;
   /** True once a token reached the caller: from then on there is neither retry nor fallback. */
   readonly delivered: () => boolean;
   /** Told of every attempt as it ends, in order. */
@@ -172,6 +175,7 @@ async function attemptWithPermit<A extends Answered>(
       streamed,
       estimatedTokensIn: options.estimatedTokensIn,
       invoke: options.invoke,
+      claim: options.claim,
     });
   } catch (error) {
     permit.neutral();

@@ -2,11 +2,13 @@ import { GatewayError } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../core/ledger.ts";
 import type { Price } from "../core/price.ts";
+import type { Claim, Ending } from "../core/replay.ts";
 import type { Journal } from "./journal.ts";
 import { encodeIntent, encodePrice } from "./journal-codec.ts";
 import type { JournalOperation } from "./journal-store.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
 import { type Recovered, recoverJournal, type SettleOrphan } from "./recover-journal.ts";
+import type { ReplayJournal } from "./replay-journal.ts";
 import { createShipper, type ShipperOptions } from "./shipper.ts";
 import { assertStorable, chargeToJson, requestToJson } from "./stored-rows.ts";
 
@@ -16,6 +18,8 @@ export interface JournalLedgerOptions extends ShipperOptions {
   readonly database: Pick<LedgerDatabase, "query" | "sync">;
   /** Makes the outcome of an attempt that no process lived to see. */
   readonly settleOrphan: SettleOrphan;
+  /** Keeps what repetitions of requests get; without it, `claim` and `ending` are ignored. */
+  readonly replays?: ReplayJournal;
   /** Attempts that may be open, or waiting for the journal, before `open` refuses. @default 10,000 */
   readonly maxPending?: number;
   /** Rows that may wait in the journal for the database before `open` refuses. @default 200,000 */
@@ -52,7 +56,12 @@ const DEFAULT_CLOSE_TIMEOUT_MS = 10_000;
 
 /** First settles what the last process left open, then ships while it takes new records. */
 export async function createJournalLedger(options: JournalLedgerOptions): Promise<JournalLedger> {
-  const { journal, maxPending = DEFAULT_MAX_PENDING, maxUnshipped = DEFAULT_MAX_UNSHIPPED } = options;
+  const {
+    journal,
+    replays,
+    maxPending = DEFAULT_MAX_PENDING,
+    maxUnshipped = DEFAULT_MAX_UNSHIPPED,
+  } = options;
   const shipper = createShipper(journal, options.database, options);
   const recovered = await recoverJournal(journal, options.settleOrphan);
   for (const price of recovered.prices) shipper.remember(price);
@@ -71,14 +80,15 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
   };
 
   return {
-    async open(intent: AttemptIntent): Promise<void> {
+    async open(intent: AttemptIntent, claim?: Claim): Promise<void> {
       if (!isReady()) throw unavailable();
       assertStorable(intent);
       const { attemptId } = intent;
       openAttempts.add(attemptId);
-      const operation = { kind: "open", attemptId, json: encodeIntent(intent) } as const;
+      const operations: JournalOperation[] = [{ kind: "open", attemptId, json: encodeIntent(intent) }];
+      if (claim && replays) operations.push(replays.claimOperation(claim));
       try {
-        await journalPrice(intent.price, (price) => journal.add([...price, operation], "refuse"));
+        await journalPrice(intent.price, (price) => journal.add([...price, ...operations], "refuse"));
       } catch (error) {
         openAttempts.delete(attemptId);
         throw error;
@@ -94,11 +104,18 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       const row = { kind: "row", table: "cost_record", json, priceId: price?.priceId, attemptId } as const;
       await journalPrice(price, (operations) => keep([...operations, row]));
     },
-    async finish(entry: RequestLogEntry): Promise<void> {
+    async finish(entry: RequestLogEntry, ending?: Ending): Promise<void> {
       // A request that spent nothing was never bounded by `open`.
       if (entry.attempts === 0 && (closed || isFull())) throw unavailable();
       const json = requestToJson(newId(), entry);
-      await keep([{ kind: "row", table: "request_log", json, priceId: undefined, attemptId: undefined }]);
+      const row = {
+        kind: "row",
+        table: "request_log",
+        json,
+        priceId: undefined,
+        attemptId: undefined,
+      } as const;
+      await keep(ending && replays ? [row, replays.endOperation(ending)] : [row]);
     },
     flush: () => journal.flush(),
     async caughtUp() {
@@ -106,6 +123,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
     },
     async close(timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS) {
       closed = true;
+      replays?.stop();
       await journal.flush();
       await shipper.stop(timeoutMs);
       await journal.flush();

@@ -1,6 +1,14 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import {
+  createReplayTable,
+  REPLAY_SCHEMA,
+  type ReplayLimits,
+  type ReplayOperation,
+  type ReplayTable,
+  type StoredReplay,
+} from "./replay-table.ts";
 
 /** One change of the journal. Those of one call of `commit` become durable together or not at all. */
 export type JournalOperation =
@@ -25,8 +33,9 @@ export type JournalOperation =
     }
   /** The database holds all rows up to this sequence durably. */
   | { readonly kind: "trim"; readonly upTo: number }
-  /** Nothing; fails when there is no room for `PROBE_BYTES` or the disk takes no writes. */
-  | { readonly kind: "probe" };
+  /** Gives up old answers for room; fails when there is none for `PROBE_BYTES` or the disk takes no writes. */
+  | { readonly kind: "probe" }
+  | ReplayOperation;
 
 export type JournalTable = "cost_record" | "request_log";
 
@@ -63,6 +72,7 @@ export interface JournalStoreOptions {
   readonly file: string;
   /** The file's size at most; what does not fit is an error of `commit`. */
   readonly maxBytes: number;
+  readonly replayLimits: ReplayLimits;
 }
 
 /** The journal's file is not what this program wrote. Nothing of it is deleted. */
@@ -88,6 +98,8 @@ export interface JournalStore {
   commit(operations: readonly JournalOperation[]): number;
   /** Rows after `afterSequence`, in their order. */
   read(afterSequence: number, limit: number): JournalRow[];
+  /** What is remembered of a repeatable call. */
+  recall(callKey: Uint8Array, nowMs: number): StoredReplay | undefined;
   close(): void;
 }
 
@@ -116,10 +128,11 @@ const SCHEMA = `
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, json TEXT NOT NULL, price_id TEXT,
     written_at_ms INTEGER NOT NULL
   );
-  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, room BLOB);`;
+  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, room BLOB);
+  ${REPLAY_SCHEMA}`;
 
 /** @throws JournalDamagedError, or SQLite's own error (in use, no space, no permission) */
-export function openJournalStore({ file, maxBytes }: JournalStoreOptions): JournalStore {
+export function openJournalStore({ file, maxBytes, replayLimits }: JournalStoreOptions): JournalStore {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
@@ -129,7 +142,7 @@ export function openJournalStore({ file, maxBytes }: JournalStoreOptions): Journ
     database.exec(`${SCHEMA} PRAGMA max_page_count = ${Math.ceil(maxBytes / PAGE_BYTES)}`);
     syncDirectory(dirname(file));
     syncDirectory(dirname(dirname(file)));
-    return createStore(database);
+    return createStore(database, replayLimits);
   } catch (cause) {
     database.close();
     if (isDamage(cause)) throw new JournalDamagedError(file, cause.message, { cause });
@@ -137,8 +150,9 @@ export function openJournalStore({ file, maxBytes }: JournalStoreOptions): Journ
   }
 }
 
-function createStore(database: DatabaseSync): JournalStore {
-  const apply = prepareOperations(database);
+function createStore(database: DatabaseSync, replayLimits: ReplayLimits): JournalStore {
+  const replays = createReplayTable(database, replayLimits);
+  const apply = prepareOperations(database, replays);
   const select = database.prepare(
     `SELECT sequence, target, json, price_id, written_at_ms FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?`,
   );
@@ -161,12 +175,16 @@ function createStore(database: DatabaseSync): JournalStore {
       }
     },
     read: (afterSequence, limit) => select.all(afterSequence, limit).map(toRow),
+    recall: (callKey, nowMs) => replays.find(callKey, nowMs),
     close: () => database.close(),
   };
 }
 
 /** Applies one operation; returns the sequence of the row that it wrote, or 0. */
-function prepareOperations(database: DatabaseSync): (operation: JournalOperation) => number {
+function prepareOperations(
+  database: DatabaseSync,
+  replays: ReplayTable,
+): (operation: JournalOperation) => number {
   const prepare = (sql: string) => {
     const statement: StatementSync = database.prepare(sql);
     return (...values: readonly (string | number | null)[]): number => {
@@ -203,7 +221,14 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
       case "trim":
         return trim(operation.upTo);
       case "probe":
+        replays.makeRoom();
         return probe(Date.now()) + endProbe();
+      case "claim":
+      case "conclude":
+      case "release":
+      case "sweep":
+        replays.apply(operation);
+        return 0;
       default:
         return operation satisfies never;
     }

@@ -7,18 +7,21 @@ import {
   type JournalStoreOptions,
   openJournalStore,
 } from "./journal-store.ts";
+import type { StoredReplay } from "./replay-table.ts";
 
 /** What the journal's thread is asked, one question after the other. */
 export type JournalQuestion =
   | { readonly kind: "content" }
   | { readonly kind: "commit"; readonly operations: readonly JournalOperation[] }
   | { readonly kind: "read"; readonly afterSequence: number; readonly limit: number }
+  | { readonly kind: "recall"; readonly callKey: Uint8Array; readonly nowMs: number }
   | { readonly kind: "close" };
 
 export interface JournalAnswers {
   readonly content: JournalContent;
   readonly commit: number;
   readonly read: readonly JournalRow[];
+  readonly recall: StoredReplay | undefined;
   readonly close: undefined;
 }
 
@@ -44,6 +47,8 @@ function serve(options: JournalStoreOptions): void {
         return store.commit(question.operations);
       case "read":
         return store.read(question.afterSequence, question.limit);
+      case "recall":
+        return store.recall(question.callKey, question.nowMs);
       default:
         return question satisfies never;
     }

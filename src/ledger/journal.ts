@@ -2,12 +2,15 @@ import { join } from "node:path";
 import { createJournalQueue, type FailurePolicy } from "./journal-queue.ts";
 import type { JournalContent, JournalOperation, JournalRow } from "./journal-store.ts";
 import { createJournalThread } from "./journal-thread.ts";
+import type { ReplayLimits, StoredReplay } from "./replay-table.ts";
 
 export interface JournalOptions {
   /** Holds the one file `journal.sqlite`. The caller has locked it against other processes. */
   readonly directory: string;
   /** The file's size at most. @default 4 GiB */
   readonly maxBytes?: number;
+  /** Of what is remembered of repeatable calls, in the same file. @default 256 MiB of answers, 2,000,000 calls */
+  readonly replayLimits?: ReplayLimits;
   /** Pauses between tries while the disk fails. @default 50 ms, doubling to 1 s */
   readonly retryDelayMs?: { readonly first: number; readonly max: number };
   /** After each failed write. */
@@ -25,6 +28,8 @@ export interface Journal {
   add(operations: readonly JournalOperation[], policy: FailurePolicy): Promise<void>;
   /** Durable rows after a sequence, in order. */
   read(afterSequence: number, limit: number): Promise<readonly JournalRow[]>;
+  /** What is durable of a repeatable call. */
+  recall(callKey: Uint8Array, nowMs: number): Promise<StoredReplay | undefined>;
   /** Of the last row that is durable. */
   readonly lastSequence: number;
   /** Additions that are not durable yet. */
@@ -41,6 +46,7 @@ export interface Journal {
 
 export const JOURNAL_FILE = "journal.sqlite";
 export const DEFAULT_MAX_JOURNAL_BYTES = 4 * 1_024 ** 3;
+export const DEFAULT_REPLAY_LIMITS: ReplayLimits = { maxBytes: 256 * 1_024 ** 2, maxClaims: 2_000_000 };
 const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 1_000 };
 /**
  * Opens the journal, or creates it.
@@ -48,8 +54,8 @@ const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 1_000 };
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { directory, maxBytes = DEFAULT_MAX_JOURNAL_BYTES, onWriteError = () => {} } = options;
-  const { retryDelayMs = DEFAULT_RETRY_DELAY_MS } = options;
-  const thread = createJournalThread({ file: join(directory, JOURNAL_FILE), maxBytes });
+  const { retryDelayMs = DEFAULT_RETRY_DELAY_MS, replayLimits = DEFAULT_REPLAY_LIMITS } = options;
+  const thread = createJournalThread({ file: join(directory, JOURNAL_FILE), maxBytes, replayLimits });
   const content = await thread.ask({ kind: "content" }).catch(async (error: unknown) => {
     await thread.close();
     throw error;
@@ -64,6 +70,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     content,
     add: (operations, policy) => queue.add(operations, policy),
     read: (afterSequence, limit) => thread.ask({ kind: "read", afterSequence, limit }),
+    recall: (callKey, nowMs) => thread.ask({ kind: "recall", callKey, nowMs }),
     get lastSequence() {
       return queue.lastSequence;
     },

@@ -67,7 +67,7 @@ test("two processes that write the same hours at once lose nothing and do not de
     ledgers.flatMap((ledger, index) => [
       // Each also replays the other's attempts.
       ...traffic.flatMap(({ outcomes }) => outcomes.map(ledger.settle)),
-      ...(traffic[index]?.requests.map(ledger.finish) ?? []),
+      ...(traffic[index]?.requests.map((request) => ledger.finish(request)) ?? []),
     ]),
   );
   const all = {

@@ -14,6 +14,7 @@ import type { PriceBook } from "../../src/core/price.ts";
 import type { TimeoutPolicy } from "../../src/gateway/attempt-timeouts.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
 import { createGateway, type RunningGateway } from "../../src/gateway/create-gateway.ts";
+import { createFingerprint } from "../../src/gateway/fingerprint.ts";
 import { loadPriceBook } from "../../src/pricing/price-book.ts";
 import { createRetryBudget, type RetryBudget } from "../../src/resilience/retry-budget.ts";
 import { createRouter } from "../../src/routing/router.ts";
@@ -43,6 +44,8 @@ export interface HarnessOptions {
   readonly limiter?: RateLimiter;
   readonly retryBudget?: RetryBudget;
   readonly prices?: PriceBook;
+  /** Of a streamed answer. @default 10,000 */
+  readonly maxReplayBytes?: number;
   /** Where in its range a backoff falls, in [0, 1). @default 0.5 */
   readonly jitter?: number;
 }
@@ -87,6 +90,9 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     providers,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: options.retryBudget ?? createRetryBudget(),
+    memory: ledger,
+    fingerprint: createFingerprint(Buffer.alloc(32, 1)),
+    maxReplayBytes: options.maxReplayBytes ?? 10_000,
     backoff: { baseMs: 500, maxMs: 10_000, random: () => options.jitter ?? 0.5 },
     limiter: options.limiter ?? { admit: () => Promise.resolve({ release: () => {} }) },
     router: createRouter({
@@ -97,6 +103,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
   });
   const call = ({ deadlineMs = 60_000, ...changes }: CallChanges = {}): CompletionCall => ({
     requestId: "request-1",
+    repeatable: false,
     principal: principal(),
     model: "chain",
     fallbackModels: [],

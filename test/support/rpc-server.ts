@@ -163,6 +163,7 @@ export function completionResult(text: string, attempts = [attemptReport()]): Co
     model: last.model,
     choices: [{ index: 0, message, finishReason: "stop" }],
     attempts,
+    replayed: false,
   };
 }
 
@@ -178,6 +179,7 @@ function answeringGateway(): Gateway {
         model: "gpt-5-mini",
         finishReasons: [{ choiceIndex: 0, finishReason: "stop" }],
         attempts: [attemptReport()],
+        replayed: false,
       };
     },
     models: () => [],
@@ -200,6 +202,7 @@ function recordingTelemetry(requests: RecordedRequest[]): Telemetry {
         retryScheduled() {},
         fellBack() {},
         rateLimited() {},
+        replayed() {},
         ledgerWriteStarted: () => () => {},
         finished(end) {
           request.ends.push(end);

@@ -49,6 +49,7 @@ describe("without any variable", () => {
         streamTotalMs: 600_000,
         connectMs: 5_000,
       },
+      replay: { answerTtlMs: 86_400_000, maxBytes: 268_435_456, maxClaims: 2_000_000 },
       providers: [],
       aliases: new Map(),
       defaultChain: [

@@ -81,6 +81,7 @@ describe("the metrics", () => {
       "counter llm_gateway_ledger_write_failures_total",
       "counter llm_gateway_log_lines_dropped_total",
       "counter llm_gateway_rate_limit_refusals_total api_key_id,quota",
+      "counter llm_gateway_replays_total api_key_id,outcome",
       "counter llm_gateway_requests_total api_key_id,provider,status",
       "counter llm_gateway_retries_total provider,error_type",
       "counter llm_gateway_settlements_total provider,billing_state,usage_source",

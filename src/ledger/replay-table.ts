@@ -1,0 +1,147 @@
+import type { DatabaseSync } from "node:sqlite";
+
+/** Changes of what the journal remembers of repeatable calls, each under the 16 bytes that stand for key and request id. */
+export type ReplayOperation =
+  /** A call begins; what was remembered under the same key has expired. */
+  | {
+      readonly kind: "claim";
+      readonly callKey: Uint8Array;
+      readonly fingerprint: string;
+      readonly nowMs: number;
+      readonly expiresAtMs: number;
+    }
+  /** It has ended. Without an answer only that is remembered; of a call that was not claimed, nothing. */
+  | {
+      readonly kind: "conclude";
+      readonly callKey: Uint8Array;
+      readonly sealed: Uint8Array | undefined;
+      readonly nowMs: number;
+      readonly expiresAtMs: number;
+    }
+  /** It was not made, or cost nothing: as if it had never been claimed. */
+  | { readonly kind: "release"; readonly callKey: Uint8Array }
+  /** Forgets some of what has expired. */
+  | { readonly kind: "sweep"; readonly nowMs: number };
+
+/** What is remembered of a call. */
+export interface StoredReplay {
+  readonly fingerprint: string;
+  readonly concluded: boolean;
+  /** Undefined when there is none any more, or never was. */
+  readonly sealed: Uint8Array | undefined;
+}
+
+export interface ReplayLimits {
+  /** Answers kept, in bytes; the oldest go first. */
+  readonly maxBytes: number;
+  /** Calls remembered; the oldest go first. */
+  readonly maxClaims: number;
+}
+
+export interface ReplayTable {
+  apply(operation: ReplayOperation): void;
+  find(callKey: Uint8Array, nowMs: number): StoredReplay | undefined;
+  /** Gives up the oldest answers, so that there is room for costs. */
+  makeRoom(): void;
+}
+
+/**
+ * Claims are small and in the order in which they expire. An answer's position is the number of bytes that were kept
+ * before its end, so that the size of all is a subtraction. An answer that has gone leaves its claim behind.
+ */
+export const REPLAY_SCHEMA = `
+  CREATE TABLE IF NOT EXISTS claim (
+    claim_id INTEGER PRIMARY KEY, call_key BLOB NOT NULL UNIQUE, fingerprint TEXT NOT NULL,
+    concluded INTEGER NOT NULL, position INTEGER, expires_at_ms INTEGER NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS answer (
+    position INTEGER PRIMARY KEY, claim_id INTEGER NOT NULL, bytes INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+  );`;
+
+/** Rows that one operation forgets at most, so that none takes long. */
+const SWEEP_ROWS = 64;
+/** Counted for each answer besides its own bytes. */
+const ANSWER_OVERHEAD_BYTES = 64;
+/** Given up at once when the disk or the journal's limit is hit. */
+const ROOM_BYTES = 33_554_432;
+
+export function createReplayTable(database: DatabaseSync, limits: ReplayLimits): ReplayTable {
+  const insertClaim = database.prepare(
+    `INSERT OR REPLACE INTO claim (call_key, fingerprint, concluded, expires_at_ms) VALUES (?, ?, 0, ?)`,
+  );
+  const release = database.prepare("DELETE FROM claim WHERE call_key = ?");
+  const select = database.prepare(
+    `SELECT claim.claim_id, fingerprint, concluded, claim.expires_at_ms, sealed,
+       answer.expires_at_ms AS answer_expires_at_ms
+     FROM claim LEFT JOIN answer ON answer.position = claim.position AND answer.claim_id = claim.claim_id
+     WHERE call_key = ?`,
+  );
+  const conclude = database.prepare(
+    "UPDATE claim SET concluded = 1, position = ? WHERE call_key = ? RETURNING claim_id",
+  );
+  const lastPosition = database.prepare("SELECT max(position) AS position FROM answer");
+  const insertAnswer = database.prepare("INSERT INTO answer VALUES (?, ?, ?, ?, ?)");
+  const sweepClaims = createSweep(database, { table: "claim", order: "claim_id", size: "1" });
+  const sweepAnswers = createSweep(database, { table: "answer", order: "position", size: "bytes" });
+  const makeRoom = database.prepare(
+    "DELETE FROM answer WHERE position <= (SELECT min(position - bytes) FROM answer) + ?",
+  );
+
+  return {
+    apply(operation) {
+      switch (operation.kind) {
+        case "claim":
+          insertClaim.run(operation.callKey, operation.fingerprint, operation.expiresAtMs);
+          return sweepClaims(operation.nowMs, limits.maxClaims);
+        case "conclude": {
+          const { callKey, sealed, nowMs, expiresAtMs } = operation;
+          const bytes = (sealed?.byteLength ?? 0) + ANSWER_OVERHEAD_BYTES;
+          const position = sealed ? Number(lastPosition.get()?.position ?? 0) + bytes : null;
+          const claim = conclude.get(position, callKey);
+          if (!claim || !sealed) return;
+          insertAnswer.run(position, Number(claim.claim_id), bytes, expiresAtMs, sealed);
+          return sweepAnswers(nowMs, limits.maxBytes);
+        }
+        case "release":
+          return void release.run(operation.callKey);
+        case "sweep":
+          sweepClaims(operation.nowMs, limits.maxClaims);
+          return sweepAnswers(operation.nowMs, limits.maxBytes);
+        default:
+          return operation satisfies never;
+      }
+    },
+    find(callKey, nowMs) {
+      const row = select.get(callKey);
+      if (!row || Number(row.expires_at_ms) <= nowMs) return undefined;
+      const kept = row.sealed instanceof Uint8Array && Number(row.answer_expires_at_ms) > nowMs;
+      return {
+        fingerprint: String(row.fingerprint),
+        concluded: row.concluded === 1,
+        sealed: kept ? (row.sealed as Uint8Array) : undefined,
+      };
+    },
+    makeRoom: () => void makeRoom.run(ROOM_BYTES),
+  };
+}
+
+/**
+ * Forgets rows from the oldest on: those that have expired, and those that are too many. Looks at one row only when
+ * there is nothing to forget, which is nearly always.
+ */
+function createSweep(
+  database: DatabaseSync,
+  { table, order, size }: { readonly table: string; readonly order: string; readonly size: string },
+): (nowMs: number, maxSize: number) => void {
+  const due = `expires_at_ms <= ?1 OR ${order} - ${size} < (SELECT max(${order}) FROM ${table}) - ?2`;
+  const look = database.prepare(`SELECT ${due} AS due FROM ${table} ORDER BY ${order} LIMIT 1`);
+  const sweep = database.prepare(
+    `DELETE FROM ${table} WHERE ${order} IN (
+       SELECT ${order} FROM (SELECT * FROM ${table} ORDER BY ${order} LIMIT ${SWEEP_ROWS}) WHERE ${due}
+     )`,
+  );
+  return (nowMs, maxSize) => {
+    if (look.get(nowMs, maxSize)?.due === 1) sweep.run(nowMs, maxSize);
+  };
+}
