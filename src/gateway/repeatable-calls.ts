@@ -59,6 +59,8 @@ interface Flight {
   /** Resolves once it is known that the call was not made before; or, if it was, after `landed`. */
   readonly begun: PromiseWithResolvers<void>;
   readonly landed: PromiseWithResolvers<Landing>;
+  /** It cost nothing; resolves once that is on record, so that it may run anew. */
+  forgotten: Promise<void> | undefined;
   waiting: number;
 }
 
@@ -76,6 +78,20 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
     flight.begun.resolve();
   };
 
+  /** Tells those that wait how a call ended, once that is on record. */
+  const landWhenDurable = (key: string, flight: Flight, landing: Landing, durable: Promise<void>): void => {
+    if (landing.kind === "remembered") {
+      durable.then(
+        () => land(key, flight, landing),
+        (error: unknown) => land(key, flight, { kind: "failed", error }),
+      );
+      return;
+    }
+    flight.landed.resolve(landing);
+    const forget = () => land(key, flight, landing);
+    flight.forgotten = durable.then(forget, forget);
+  };
+
   async function lead<A extends Answered, R>(
     repeatable: RepeatableCall<A, R>,
     claim: Claim,
@@ -85,6 +101,7 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
       fingerprint: claim.fingerprint,
       begun: Promise.withResolvers(),
       landed: Promise.withResolvers(),
+      forgotten: undefined,
       waiting: 0,
     };
     flights.set(key, flight);
@@ -106,11 +123,7 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
           concluded = true;
           const ending = endingOf(repeatable, claim, end);
           const durable = write(ending);
-          // Whoever waits is told what is on record, also when that comes too late for the caller of this one.
-          durable.then(
-            () => land(key, flight, landingOf(ending, end)),
-            (error: unknown) => land(key, flight, { kind: "failed", error }),
-          );
+          landWhenDurable(key, flight, landingOf(ending, end), durable);
           return durable;
         },
       });
@@ -132,6 +145,10 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
     });
     try {
       return await withScope(clock, call, async (scope) => {
+        if (flight.forgotten) {
+          await within(scope, flight.forgotten);
+          return { kind: "abandoned" };
+        }
         await within(scope, flight.begun.promise);
         const differs = flight.fingerprint !== claim.fingerprint;
         // Of one that landed it is not known here whose content was remembered.
@@ -145,10 +162,6 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
   }
 
   return {
-    /** Calls that run, or whose end is being written. */
-    get running(): number {
-      return flights.size;
-    },
     async run<A extends Answered, R>(repeatable: RepeatableCall<A, R>): Promise<R> {
       const { call, method } = repeatable;
       // A repetition needs the same rights as the call.
@@ -165,7 +178,7 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
         const landing = await follow(flight, claim, call);
         if (landing.kind === "remembered") return await repeat(repeatable, claim, landing.remembered);
         if (landing.kind === "failed") {
-          call.telemetry.replayed("failed");
+          if (landing.error instanceof CompletionError) call.telemetry.replayed("failed");
           throw failedTogether(landing.error);
         }
       }

@@ -29,6 +29,7 @@ export class RecordingLedger implements Ledger, CallMemory {
   readonly settled: AttemptOutcome[] = [];
   readonly checkpoints: (ReceivedOutput & { readonly attemptId: string })[] = [];
   readonly finished: RequestLogEntry[] = [];
+  readonly claims: (Claim & { readonly ordinal: number })[] = [];
   readonly ready = true;
   readonly #timeline: string[];
   readonly #remembered = new Map<string, Remembered>();
@@ -52,6 +53,7 @@ export class RecordingLedger implements Ledger, CallMemory {
     this.#timeline.push(`open ${intent.ordinal}`);
     await this.#behaviour.open();
     this.opened.push(intent);
+    if (claim) this.claims.push({ ...claim, ordinal: intent.ordinal });
     if (claim) this.#remembered.set(keyOf(claim), { ...claim, conclusion: "unknown" });
     this.#timeline.push(`opened ${intent.ordinal}`);
   }
