@@ -167,6 +167,7 @@ function createStore(database: DatabaseSync, replayLimits: ReplayLimits): Journa
         for (const operation of operations) {
           if (operation.kind !== "trim") lastSequence = Math.max(lastSequence, apply(operation));
         }
+        replays.sweep();
         database.exec("COMMIT");
         return lastSequence;
       } catch (error) {

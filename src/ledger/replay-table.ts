@@ -40,6 +40,8 @@ export interface ReplayLimits {
 
 export interface ReplayTable {
   apply(operation: ReplayOperation): void;
+  /** Forgets what expired or became too much by the operations since the last time. Call it before each commit. */
+  sweep(): void;
   find(callKey: Uint8Array, nowMs: number): StoredReplay | undefined;
   /** Gives up the oldest answers, so that there is room for costs. */
   makeRoom(): void;
@@ -59,7 +61,7 @@ export const REPLAY_SCHEMA = `
     sealed BLOB NOT NULL
   );`;
 
-/** Rows that one operation forgets at most, so that none takes long. */
+/** Rows of a table that a commit forgets at most besides as many as it added, so that none takes long. */
 const SWEEP_ROWS = 64;
 /** Counted for each answer besides its own bytes. */
 const ANSWER_OVERHEAD_BYTES = 64;
@@ -80,7 +82,6 @@ export function createReplayTable(database: DatabaseSync, limits: ReplayLimits):
   const conclude = database.prepare(
     "UPDATE claim SET concluded = 1, position = ? WHERE call_key = ? RETURNING claim_id",
   );
-  const lastPosition = database.prepare("SELECT max(position) AS position FROM answer");
   const insertAnswer = database.prepare("INSERT INTO answer VALUES (?, ?, ?, ?, ?)");
   const sweepClaims = createSweep(database, { table: "claim", order: "claim_id", size: "1" });
   const sweepAnswers = createSweep(database, { table: "answer", order: "position", size: "bytes" });
@@ -88,29 +89,39 @@ export function createReplayTable(database: DatabaseSync, limits: ReplayLimits):
     "DELETE FROM answer WHERE position <= (SELECT min(position - bytes) FROM answer) + ?",
   );
 
+  const last = database.prepare("SELECT max(position) AS position FROM answer").get();
+  let position = Number(last?.position ?? 0);
+  let [claimed, answered, sweepAtMs] = [0, 0, 0];
+
   return {
     apply(operation) {
+      if (operation.kind !== "release") sweepAtMs = operation.nowMs;
       switch (operation.kind) {
         case "claim":
-          insertClaim.run(operation.callKey, operation.fingerprint, operation.expiresAtMs);
-          return sweepClaims(operation.nowMs, limits.maxClaims);
+          claimed += 1;
+          return void insertClaim.run(operation.callKey, operation.fingerprint, operation.expiresAtMs);
         case "conclude": {
-          const { callKey, sealed, nowMs, expiresAtMs } = operation;
+          const { callKey, sealed, expiresAtMs } = operation;
           const bytes = (sealed?.byteLength ?? 0) + ANSWER_OVERHEAD_BYTES;
-          const position = sealed ? Number(lastPosition.get()?.position ?? 0) + bytes : null;
-          const claim = conclude.get(position, callKey);
+          const claim = conclude.get(sealed ? position + bytes : null, callKey);
           if (!claim || !sealed) return;
-          insertAnswer.run(position, Number(claim.claim_id), bytes, expiresAtMs, sealed);
-          return sweepAnswers(nowMs, limits.maxBytes);
+          position += bytes;
+          answered += 1;
+          return void insertAnswer.run(position, Number(claim.claim_id), bytes, expiresAtMs, sealed);
         }
         case "release":
           return void release.run(operation.callKey);
         case "sweep":
-          sweepClaims(operation.nowMs, limits.maxClaims);
-          return sweepAnswers(operation.nowMs, limits.maxBytes);
+          return;
         default:
           return operation satisfies never;
       }
+    },
+    sweep() {
+      if (sweepAtMs === 0) return;
+      sweepClaims({ nowMs: sweepAtMs, maxSize: limits.maxClaims, maxRows: claimed + SWEEP_ROWS });
+      sweepAnswers({ nowMs: sweepAtMs, maxSize: limits.maxBytes, maxRows: answered + SWEEP_ROWS });
+      [claimed, answered, sweepAtMs] = [0, 0, 0];
     },
     find(callKey, nowMs) {
       const row = select.get(callKey);
@@ -133,15 +144,15 @@ export function createReplayTable(database: DatabaseSync, limits: ReplayLimits):
 function createSweep(
   database: DatabaseSync,
   { table, order, size }: { readonly table: string; readonly order: string; readonly size: string },
-): (nowMs: number, maxSize: number) => void {
+): (limits: { readonly nowMs: number; readonly maxSize: number; readonly maxRows: number }) => void {
   const due = `expires_at_ms <= ?1 OR ${order} - ${size} < (SELECT max(${order}) FROM ${table}) - ?2`;
   const look = database.prepare(`SELECT ${due} AS due FROM ${table} ORDER BY ${order} LIMIT 1`);
   const sweep = database.prepare(
     `DELETE FROM ${table} WHERE ${order} IN (
-       SELECT ${order} FROM (SELECT * FROM ${table} ORDER BY ${order} LIMIT ${SWEEP_ROWS}) WHERE ${due}
+       SELECT ${order} FROM (SELECT * FROM ${table} ORDER BY ${order} LIMIT ?3) WHERE ${due}
      )`,
   );
-  return (nowMs, maxSize) => {
-    if (look.get(nowMs, maxSize)?.due === 1) sweep.run(nowMs, maxSize);
+  return ({ nowMs, maxSize, maxRows }) => {
+    if (look.get(nowMs, maxSize)?.due === 1) sweep.run(nowMs, maxSize, maxRows);
   };
 }
