@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Config, ConfigError } from "./config/config.ts";
 import { type Clock, systemClock } from "./core/clock.ts";
+import { newId } from "./core/ids.ts";
 import { type NewKey, type Principal, ROLES } from "./core/keys.ts";
 import type { Database } from "./db/database.ts";
 import { lockDataDirectory } from "./db/directory-lock.ts";
@@ -20,9 +21,12 @@ import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger
 import {
   createReplayJournal,
   DEFAULT_MAX_ANSWER_BYTES,
+  DEFAULT_REPLAY_TTL_MS,
   type ReplayJournal,
 } from "./ledger/replay-journal.ts";
 import { createReplaySeal } from "./ledger/replay-seal.ts";
+import { createSharedReplayStore } from "./ledger/shared-replay-store.ts";
+import { withSharedReplays } from "./ledger/shared-replays.ts";
 import { createRateLimiter } from "./limits/rate-limiter.ts";
 import { deriveSecret, loadPepper } from "./pepper.ts";
 import { parseOperatorPrices } from "./pricing/operator-prices.ts";
@@ -155,7 +159,8 @@ async function startLedger(
     onWriteError,
   });
   const seal = createReplaySeal(deriveSecret(pepper, "answers for replay"));
-  const replays = createReplayJournal({ journal, seal, clock, answerTtlMs: replay.answerTtlMs });
+  const local = createReplayJournal({ journal, seal, clock, answerTtlMs: replay.answerTtlMs });
+  const replays = database.kind === "postgres" ? shareReplays(local, { database, telemetry, replay }) : local;
   const ledger = await createJournalLedger({
     journal,
     replays,
@@ -168,6 +173,26 @@ async function startLedger(
     onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),
   });
   return { ledger, replays };
+}
+
+/** Replicas learn of each other's repeatable calls through the database. */
+function shareReplays(
+  local: ReplayJournal,
+  parts: {
+    readonly database: Database;
+    readonly telemetry: GatewayTelemetry;
+    readonly replay: Config["replay"];
+  },
+): ReplayJournal {
+  const { database, telemetry, replay } = parts;
+  const owner = newId();
+  const claimTtlMs = Math.max(replay.answerTtlMs, DEFAULT_REPLAY_TTL_MS);
+  const { answerTtlMs } = replay;
+  return withSharedReplays(local, {
+    owner,
+    store: createSharedReplayStore({ database, owner, claimTtlMs, answerTtlMs, limits: replay }),
+    onUnavailable: (error) => telemetry.log.warn("shared_replays_unavailable", {}, error),
+  });
 }
 
 /** Price overrides are checked here, so that the process does not start with a mistake in them. */

@@ -52,11 +52,21 @@ export interface Remembered {
   readonly conclusion: Conclusion | "unknown" | "not_kept";
 }
 
+/** Who waits for an answer, and how long. */
+export interface Caller {
+  /** Aborted at its deadline or when it goes away. */
+  readonly signal: AbortSignal;
+  remainingMs(): number;
+}
+
 /** Remembers calls beyond the process. The ledger's `open` and `finish` write what is found here. */
 export interface CallMemory {
   /**
-   * What is known of the claim's key and request id; undefined means that there was no such call, or too long ago.
+   * What is known of the claim's key and request id; undefined means that there was no such call, or too long ago, and
+   * that it is this process's to make now. While another process makes it, its end is waited for.
    * @throws GatewayError LEDGER_UNAVAILABLE when that cannot be found out
    */
-  recall(claim: Claim): Promise<Remembered | undefined>;
+  recall(claim: Claim, caller: Caller): Promise<Remembered | undefined>;
+  /** The call that was this process's to make ended before anything of it was written. */
+  withdraw(claim: Claim): void;
 }

@@ -105,10 +105,11 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
       waiting: 0,
     };
     flights.set(key, flight);
+    let isNew = false;
     let concluded = false;
     try {
       const remembered = await withScope(clock, repeatable.call, (scope) =>
-        within(scope, memory.recall(claim)),
+        within(scope, memory.recall(claim, scope)),
       );
       if (remembered) {
         land(key, flight, { kind: "remembered", remembered });
@@ -116,6 +117,7 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
         admission.release(0);
         return await repeat(repeatable, claim, remembered);
       }
+      isNew = true;
       flight.begun.resolve();
       return await repeatable.execute({
         claim,
@@ -123,12 +125,16 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
           concluded = true;
           const ending = endingOf(repeatable, claim, end);
           const durable = write(ending);
+          durable.catch(() => memory.withdraw(claim));
           landWhenDurable(key, flight, landingOf(ending, end), durable);
           return durable;
         },
       });
     } catch (error) {
-      if (!concluded) land(key, flight, failureLanding(error));
+      if (!concluded) {
+        if (isNew) memory.withdraw(claim);
+        land(key, flight, failureLanding(error));
+      }
       throw error;
     }
   }

@@ -115,7 +115,10 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
         priceId: undefined,
         attemptId: undefined,
       } as const;
-      await keep(ending && replays ? [row, replays.endOperation(ending)] : [row]);
+      if (!ending || !replays) return await keep([row]);
+      const end = replays.endOperation(ending);
+      await keep([row, end]);
+      replays.durable(ending.claim, end);
     },
     flush: () => journal.flush(),
     async caughtUp() {

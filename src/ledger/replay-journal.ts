@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
-import type { CallMemory, Claim, Ending, Remembered } from "../core/replay.ts";
+import type { CallMemory, Claim, Conclusion, Ending, Remembered } from "../core/replay.ts";
 import type { Journal } from "./journal.ts";
 import { decodeConclusion, encodeConclusion } from "./replay-codec.ts";
 import type { ReplaySeal } from "./replay-seal.ts";
@@ -23,6 +23,10 @@ export interface ReplayJournal extends CallMemory {
   claimOperation(claim: Claim): ReplayOperation;
   /** To become durable with the request's row. */
   endOperation(ending: Ending): ReplayOperation;
+  /** Told when an operation of `endOperation` is durable. */
+  durable(claim: Claim, operation: ReplayOperation): void;
+  /** What was sealed for the claim; undefined when it cannot be read. */
+  open(sealed: Uint8Array, claim: Claim): Conclusion | undefined;
   /** Stops forgetting what expires. */
   stop(): void;
 }
@@ -49,7 +53,15 @@ export function createReplayJournal(options: ReplayJournalOptions): ReplayJourna
     return plain.byteLength > maxAnswerBytes ? undefined : seal.seal(plain, ownerOf(claim));
   };
 
+  const open = (sealed: Uint8Array, claim: Claim): Conclusion | undefined => {
+    const plain = seal.open(sealed, ownerOf(claim));
+    return plain && decodeConclusion(plain);
+  };
+
   return {
+    open,
+    durable: () => {},
+    withdraw: () => {},
     claimOperation: (claim) => ({
       kind: "claim",
       callKey: callKeyOf(claim),
@@ -70,8 +82,7 @@ export function createReplayJournal(options: ReplayJournalOptions): ReplayJourna
       if (!stored) return undefined;
       const { fingerprint, concluded, sealed } = stored;
       if (!concluded) return { fingerprint, conclusion: "unknown" };
-      const plain = sealed && seal.open(sealed, ownerOf({ ...claim, fingerprint }));
-      return { fingerprint, conclusion: (plain && decodeConclusion(plain)) ?? "not_kept" };
+      return { fingerprint, conclusion: (sealed && open(sealed, { ...claim, fingerprint })) ?? "not_kept" };
     },
     stop: () => clearInterval(sweep),
   };

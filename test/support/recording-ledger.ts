@@ -85,6 +85,8 @@ export class RecordingLedger implements Ledger, CallMemory {
     return this.#remembered.get(keyOf(claim));
   }
 
+  withdraw(): void {}
+
   #conclude({ claim, conclusion }: Ending): void {
     if (conclusion === "forgotten") this.#remembered.delete(keyOf(claim));
     else this.#remembered.set(keyOf(claim), { ...claim, conclusion });

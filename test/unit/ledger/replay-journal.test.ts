@@ -19,6 +19,7 @@ import { createReplaySeal } from "../../../src/ledger/replay-seal.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 const HOUR_MS = 3_600_000;
+const CALLER = { signal: new AbortController().signal, remainingMs: () => 1_000 };
 
 let directory: string;
 let opened: { readonly journal: Journal; readonly replays: ReplayJournal }[] = [];
@@ -51,7 +52,7 @@ async function start(
       journal.add([replays.endOperation({ claim, conclusion })], "keep"),
     /** What a repetition of it would find. */
     async found(claim: Claim): Promise<unknown> {
-      const remembered = await replays.recall(claim);
+      const remembered = await replays.recall(claim, CALLER);
       const conclusion = remembered?.conclusion;
       return typeof conclusion === "object" ? conclusion.kind : conclusion;
     },
@@ -137,7 +138,8 @@ describe("what the journal remembers of repeatable calls", () => {
     await first.close();
     const second = await start();
     for (const [index, end] of ends.entries()) {
-      const { fingerprint, conclusion } = (await second.replays.recall(claimOf(`request-${index}`))) ?? {};
+      const { fingerprint, conclusion } =
+        (await second.replays.recall(claimOf(`request-${index}`), CALLER)) ?? {};
       expect(fingerprint).toBe("fingerprint");
       expect(conclusion).toEqual(end);
     }
@@ -149,7 +151,7 @@ describe("what the journal remembers of repeatable calls", () => {
     await end(claimOf("r"));
     expect(await found(claimOf("r", { apiKeyId: "k_2" }))).toBeUndefined();
     expect(await found(claimOf("R"))).toBeUndefined();
-    const other = await replays.recall(claimOf("r", { fingerprint: "other" }));
+    const other = await replays.recall(claimOf("r", { fingerprint: "other" }), CALLER);
     expect(other).toMatchObject({ fingerprint: "fingerprint", conclusion: { kind: "completed" } });
   });
 
