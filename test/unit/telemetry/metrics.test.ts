@@ -155,6 +155,23 @@ describe("the metrics", () => {
     expect(seen).toContain("llm_gateway_in_flight_requests 0");
   });
 
+  it("count a call that was made before as a request, and nothing of it again", async () => {
+    const telemetry = await telemetryOf();
+    const request = telemetry.requestStarted(start());
+    request.authenticated("k_1");
+    request.replayed("answered");
+    const completion = completionEnd({
+      ...{ provider: undefined, model: undefined, attempts: 0, replayed: true, costPicoUsd: 0n },
+    });
+    request.finished(end({ completion }));
+    const seen = await samples(telemetry);
+    expect(seen).toContain('llm_gateway_replays_total{api_key_id="k_1",outcome="answered"} 1');
+    expect(seen).toContain('llm_gateway_requests_total{api_key_id="k_1",provider="none",status="ok"} 1');
+    for (const name of ["attempts", "cost", "tokens"])
+      expect(seen.filter((sample) => sample.startsWith(`llm_gateway_${name}_total`))).toEqual([]);
+    expect(seen).toContain("llm_gateway_overhead_seconds_count 0");
+  });
+
   it("count what was refused without any provider", async () => {
     const telemetry = await telemetryOf();
     const limited = telemetry.requestStarted(start());
