@@ -53,7 +53,7 @@ const CLAIM = `
     fingerprint = excluded.fingerprint, owner = excluded.owner, concluded = false, run_until = excluded.run_until,
     expires_at = excluded.expires_at, sequence = DEFAULT, sealed = NULL, sealed_bytes = NULL, sealed_until = NULL
   WHERE r.expires_at <= now()
-  RETURNING api_key_id, request_id`;
+  RETURNING api_key_id || ' ' || request_id AS call`;
 
 const FIND = `
   SELECT fingerprint, owner::text AS owner, concluded, run_until < now() AS overdue,
@@ -111,7 +111,7 @@ export function createSharedReplayStore(options: SharedReplayStoreOptions): Shar
       ],
       "replay_claim",
     );
-    const mine = new Set(rows.map((row) => `${row.api_key_id} ${row.request_id}`));
+    const mine = new Set(rows.map(({ call }) => call));
     return items.map(({ claim }) => mine.has(`${claim.apiKeyId} ${claim.requestId}`));
   });
 

@@ -9,13 +9,13 @@ export interface SharedReplaysOptions {
   readonly owner: string;
   /** Told at the first failure of an outage. */
   readonly onUnavailable: (error: unknown) => void;
-  /** The database answers within this, or is done without. @default 300 ms */
+  /** The database answers within this, or is done without. @default 500 ms */
   readonly maxWaitMs?: number;
   /** It is not asked again for so long. @default 2 s */
   readonly pauseMs?: number;
 }
 
-export const DEFAULT_SHARED_WAIT_MS = 300;
+export const DEFAULT_SHARED_WAIT_MS = 500;
 const DEFAULT_PAUSE_MS = 2_000;
 /** Between two looks at a call that another process makes. */
 const POLL_MS = { first: 20, max: 250 };
@@ -41,37 +41,30 @@ export function withSharedReplays(local: ReplayJournal, options: SharedReplaysOp
   const inBackground = (work: Promise<void>): void => void work.catch(failed);
   const sweep = setInterval(() => inBackground(store.sweep()), SWEEP_INTERVAL_MS).unref();
 
-  /** What the row says: the end of the call, or that it runs elsewhere, or that it is this process's (undefined). */
-  function read(found: SharedReplay, claim: Claim): Remembered | "running" | undefined {
-    const { fingerprint, concluded, overdue, sealed } = found;
-    if (concluded) return { fingerprint, conclusion: (sealed && local.open(sealed, claim)) ?? "not_kept" };
-    // Claimed by this process, too late to be heard of: no such call runs here.
-    if (found.owner === owner && !overdue) return undefined;
-    if (overdue || fingerprint !== claim.fingerprint) return { fingerprint, conclusion: "unknown" };
-    return "running";
-  }
-
   async function claimOrFind(
     claim: Claim,
     { caller, mayBeFree }: { readonly caller: Caller; readonly mayBeFree: boolean },
   ): Promise<Remembered | "running" | "free" | undefined> {
     if (mayBeFree && (await store.claim(claim, caller.remainingMs() + END_GRACE_MS))) return undefined;
     const found = await store.find(claim);
-    return found ? read(found, claim) : "free";
+    return found ? read(found, { claim, owner, open: local.open }) : "free";
   }
 
-  /** Undefined when the call is this process's to make, or the database does not answer. */
+  /** Undefined when the call is this process's to make, or the database does not say whether it is. */
   async function recallShared(claim: Claim, caller: Caller): Promise<Remembered | undefined> {
     let mayBeFree = true;
+    let runsElsewhere = false;
     for (let waitMs = POLL_MS.first; !caller.signal.aborted; waitMs = Math.min(POLL_MS.max, waitMs * 2)) {
-      if (performance.now() < awayUntilMs) return undefined;
+      // Once another process was seen at it, it is not made here, whatever becomes of the database.
+      if (performance.now() < awayUntilMs && !runsElsewhere) return undefined;
       let found: Awaited<ReturnType<typeof claimOrFind>>;
       try {
         found = await withinTime(claimOrFind(claim, { caller, mayBeFree }), maxWaitMs);
         away = false;
       } catch (error) {
         failed(error);
-        return undefined;
+        if (!runsElsewhere) return undefined;
+        found = "running";
       }
       if (typeof found === "object") return found;
       if (found === undefined) {
@@ -80,6 +73,7 @@ export function withSharedReplays(local: ReplayJournal, options: SharedReplaysOp
         return undefined;
       }
       mayBeFree = found === "free";
+      runsElsewhere = found === "running";
       if (!mayBeFree) await delay(waitMs, undefined, { signal: caller.signal }).catch(() => {});
     }
     return undefined;
@@ -102,6 +96,22 @@ export function withSharedReplays(local: ReplayJournal, options: SharedReplaysOp
       local.stop();
     },
   };
+}
+
+/** What a row says: the end of the call, or that it runs elsewhere, or that it is this process's (undefined). */
+function read(
+  { fingerprint, concluded, overdue, sealed, ...found }: SharedReplay,
+  {
+    claim,
+    owner,
+    open,
+  }: { readonly claim: Claim; readonly owner: string; readonly open: ReplayJournal["open"] },
+): Remembered | "running" | undefined {
+  if (concluded) return { fingerprint, conclusion: (sealed && open(sealed, claim)) ?? "not_kept" };
+  // Claimed by this process, too late to be heard of: no such call runs here.
+  if (found.owner === owner && !overdue) return undefined;
+  if (overdue || fingerprint !== claim.fingerprint) return { fingerprint, conclusion: "unknown" };
+  return "running";
 }
 
 async function withinTime<T>(work: Promise<T>, maxMs: number): Promise<T> {
