@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { hkdfSync, randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -23,6 +23,11 @@ export async function loadPepper(configured: string | undefined, dataDir: string
     if (!isAlreadyThere(error)) throw error;
   }
   return Buffer.from((await readFile(file, "utf8")).trim(), "utf8");
+}
+
+/** A secret for another purpose, from which the pepper cannot be told. */
+export function deriveSecret(pepper: Uint8Array, purpose: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", pepper, "llm-gateway", purpose, PEPPER_BYTES));
 }
 
 function isAlreadyThere(error: unknown): boolean {

@@ -15,6 +15,7 @@ export interface Config {
   /** What the journal may hold before new calls are refused. */
   readonly journalMaxBytes: number;
   readonly deadlines: DeadlineConfig;
+  readonly replay: ReplayConfig;
   readonly providers: readonly ProviderConfig[];
   /** Alias → what stands behind it. */
   readonly aliases: ReadonlyMap<string, Route>;
@@ -65,6 +66,16 @@ export interface DeadlineConfig {
   readonly streamIdleMs: number;
   readonly streamTotalMs: number;
   readonly connectMs: number;
+}
+
+/** What is remembered of calls whose callers chose their request ids. */
+export interface ReplayConfig {
+  /** How long answers are kept; 0 keeps none. */
+  readonly answerTtlMs: number;
+  /** Of all answers together. */
+  readonly maxBytes: number;
+  /** Calls. */
+  readonly maxClaims: number;
 }
 
 export interface ProviderConfig {

@@ -35,6 +35,7 @@ export function loadConfig(variables: Readonly<Record<string, string | undefined
     journalMaxBytes:
       environment.integer("JOURNAL_MAX_MIB", { fallback: 1_024, min: 1, max: 1_000_000 }) * MIB,
     deadlines: readDeadlines(environment),
+    replay: readReplay(environment),
     providers,
     ...readRouting(
       file,
@@ -118,6 +119,26 @@ function readDeadlines(environment: EnvironmentReader) {
     streamIdleMs: environment.secondsAsMs("STREAM_IDLE_TIMEOUT", { fallback: 30, min: 0.1, max: 3_600 }),
     streamTotalMs: environment.secondsAsMs("STREAM_TIMEOUT", { fallback: 600, min: 1, max: DAY_SECONDS }),
     connectMs: environment.secondsAsMs("PROVIDER_CONNECT_TIMEOUT", { fallback: 5, min: 0.1, max: 60 }),
+  };
+}
+
+function readReplay(environment: EnvironmentReader) {
+  return {
+    answerTtlMs: environment.secondsAsMs("REPLAY_TTL", {
+      fallback: DAY_SECONDS,
+      min: 0,
+      max: 7 * DAY_SECONDS,
+    }),
+    maxBytes: environment.integer("REPLAY_MAX_BYTES", {
+      fallback: 268_435_456,
+      min: 2_097_152,
+      max: 2 ** 31,
+    }),
+    maxClaims: environment.integer("REPLAY_MAX_REQUESTS", {
+      fallback: 2_000_000,
+      min: 1_000,
+      max: 10_000_000,
+    }),
   };
 }
 

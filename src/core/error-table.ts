@@ -137,6 +137,27 @@ export const ERROR_TABLE = {
   ),
   UNIMPLEMENTED: row("unimplemented", 501, false, "UnimplementedError", "The gateway does not do this."),
   INTERNAL: row("internal", 500, false, "InternalError", "A defect of the gateway."),
+  REQUEST_ID_REUSED: row(
+    "already_exists",
+    409,
+    false,
+    "RequestIdReusedError",
+    "Another call of this key has the same request id and another content.",
+  ),
+  REQUEST_OUTCOME_UNKNOWN: row(
+    "aborted",
+    409,
+    false,
+    "RequestOutcomeUnknownError",
+    "What became of the earlier call with this request id is not known; it may have cost money.",
+  ),
+  REQUEST_ANSWER_NOT_KEPT: row(
+    "aborted",
+    409,
+    false,
+    "RequestAnswerNotKeptError",
+    "The earlier call with this request id has ended, but its answer is not kept.",
+  ),
 } as const satisfies Readonly<Record<string, ErrorRow>>;
 
 /** Stable, machine-readable cause of an error; `ErrorInfo.reason` on the wire. */
@@ -150,6 +171,7 @@ export type RpcCode =
   | "permission_denied"
   | "not_found"
   | "already_exists"
+  | "aborted"
   | "unavailable"
   | "deadline_exceeded"
   | "canceled"

@@ -23,6 +23,8 @@ export interface GatewayErrorOptions {
   readonly cause?: unknown;
   /** Safe to show: keys match `[a-z][a-zA-Z0-9_-]+`. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Whether the caller may send the same again. @default as the error table says */
+  readonly retryable?: boolean | undefined;
   /** How long the caller should wait before it tries again. */
   readonly retryAfterMs?: number | undefined;
   readonly fieldViolations?: readonly FieldViolation[] | undefined;
@@ -34,6 +36,7 @@ export class GatewayError extends Error {
   override readonly name: string = "GatewayError";
   readonly reason: ErrorReason;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
   readonly fieldViolations: readonly FieldViolation[];
   readonly quotaViolations: readonly QuotaViolation[];
@@ -42,6 +45,7 @@ export class GatewayError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.reason = reason;
     this.metadata = options.metadata ?? {};
+    this.retryable = options.retryable ?? ERROR_TABLE[reason].retryable;
     this.retryAfterMs = options.retryAfterMs;
     this.fieldViolations = options.fieldViolations ?? [];
     this.quotaViolations = options.quotaViolations ?? [];

@@ -11,6 +11,11 @@ import type { Usage } from "./usage.ts";
 /** One completion, as every face of the gateway hands it to the core. It was authenticated and validated. */
 export interface CompletionCall {
   readonly requestId: string;
+  /**
+   * The caller chose the id, so that it may make the same call again: a repetition gets what became of the first one.
+   * False for ids made by the gateway, which nobody can repeat.
+   */
+  readonly repeatable: boolean;
   readonly principal: Principal;
   /** The model as the caller named it. */
   readonly model: string;
@@ -46,6 +51,8 @@ export interface CompletionResult {
   readonly model: string;
   readonly choices: readonly Choice[];
   readonly attempts: readonly AttemptReport[];
+  /** What an earlier call with the same request id got; nothing was called or charged again. */
+  readonly replayed: boolean;
 }
 
 export interface StreamResult {
@@ -53,6 +60,8 @@ export interface StreamResult {
   readonly model: string;
   readonly finishReasons: readonly { readonly choiceIndex: number; readonly finishReason: FinishReason }[];
   readonly attempts: readonly AttemptReport[];
+  /** As in `CompletionResult`; then the deltas were those of the earlier call. */
+  readonly replayed: boolean;
 }
 
 /** Where a streamed completion goes. A promise means: the caller is slow, wait. */
@@ -66,14 +75,20 @@ export interface CompletionSink {
 export class CompletionError extends GatewayError {
   override readonly name = "CompletionError";
   readonly attempts: readonly AttemptReport[];
+  /** The failure of an earlier call with the same request id. */
+  readonly replayed: boolean;
 
   constructor(
     reason: ErrorReason,
     message: string,
-    options: GatewayErrorOptions & { readonly attempts: readonly AttemptReport[] },
+    options: GatewayErrorOptions & {
+      readonly attempts: readonly AttemptReport[];
+      readonly replayed?: boolean;
+    },
   ) {
     super(reason, message, options);
     this.attempts = options.attempts;
+    this.replayed = options.replayed ?? false;
   }
 }
 

@@ -2,6 +2,7 @@ import type { ErrorReason } from "./error-table.ts";
 import type { PicoUsd } from "./money.ts";
 import type { Price, UnitPrices } from "./price.ts";
 import type { ReceivedOutput } from "./provider-error.ts";
+import type { Claim, Ending } from "./replay.ts";
 import type { Usage } from "./usage.ts";
 
 /**
@@ -95,8 +96,11 @@ export interface RequestLogEntry {
  * gets the unary answer or the last message of a stream.
  */
 export interface Ledger {
-  /** @throws GatewayError LEDGER_UNAVAILABLE when the outcome could not be kept: nothing was spent yet. */
-  open(intent: AttemptIntent): Promise<void>;
+  /**
+   * `claim` comes with the first attempt of a repeatable request, and is durable with it.
+   * @throws GatewayError LEDGER_UNAVAILABLE when the outcome could not be kept: nothing was spent yet.
+   */
+  open(intent: AttemptIntent, claim?: Claim): Promise<void>;
   /**
    * What an open attempt has received so far, so that its estimate counts it should the process die. Fire and
    * forget, at most once a second for a stream.
@@ -110,8 +114,8 @@ export interface Ledger {
    * resolves.
    */
   correct(outcome: AttemptOutcome): Promise<void>;
-  /** Writes the request's row. */
-  finish(entry: RequestLogEntry): Promise<void>;
+  /** Writes the request's row and, of a repeatable request, what its repetitions get: both or none. */
+  finish(entry: RequestLogEntry, ending?: Ending): Promise<void>;
   /** True while `open` would be accepted. */
   readonly ready: boolean;
   /** Waits until everything that was accepted is durable. */

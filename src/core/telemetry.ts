@@ -57,11 +57,16 @@ export interface RequestTelemetry {
     readonly reason: ErrorReason;
   }): void;
   rateLimited(quotaId: string): void;
+  /** The call was made before: its caller gets what became of it, and no provider is called. */
+  replayed(outcome: ReplayOutcome): void;
   /** The wait until everything about the request is durable begins. Returns what to call at its end. */
   ledgerWriteStarted(): (error?: unknown) => void;
   /** Ends the request: log line, counters, span. Exactly once. */
   finished(end: RequestEnd): void;
 }
+
+/** `answered`: with the answer. `failed`: with the failure. `refused`: it is not known or not kept, or was another call. */
+export type ReplayOutcome = "answered" | "failed" | "refused";
 
 export interface AttemptTelemetry {
   /** W3C headers to send to the provider; empty when tracing is off. */
@@ -89,6 +94,8 @@ export interface CompletionEnd {
   readonly tokensIn: number;
   readonly tokensOut: number;
   readonly costPicoUsd: PicoUsd;
+  /** The answer or failure is an earlier call's, whose attempts are not counted again here. */
+  readonly replayed: boolean;
   /** Sum of the attempts' latencies. With the backoff between them it is what is not the gateway's own doing. */
   readonly providerWaitMs: number;
 }

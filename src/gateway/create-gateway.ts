@@ -1,12 +1,23 @@
 import type { ProviderAnswer, StreamEnd } from "../core/completion.ts";
-import type { CompletionSink, Gateway } from "../core/gateway.ts";
+import type {
+  CompletionCall,
+  CompletionResult,
+  CompletionSink,
+  Gateway,
+  StreamResult,
+} from "../core/gateway.ts";
+import type { CallMemory } from "../core/replay.ts";
 import { partTexts } from "../pricing/usage-estimator.ts";
+import type { Router } from "../routing/router.ts";
+import { createDeliveryRecorder } from "./delivery-recorder.ts";
 import {
   type Executed,
   type Execution,
   executeCompletion,
   type GatewayDependencies,
 } from "./execute-completion.ts";
+import type { Fingerprint } from "./fingerprint.ts";
+import { type CallRecord, createRepeatableCalls, type RepeatableCall } from "./repeatable-calls.ts";
 import type { Answered, Invoke } from "./run-attempt.ts";
 
 /** What a reload of the configuration replaces, as one. */
@@ -24,10 +35,22 @@ export interface RunningGateway extends Gateway {
   replaceRouting(routing: GatewayRouting): Promise<void>;
 }
 
+export interface ReplayDependencies {
+  readonly memory: CallMemory;
+  readonly fingerprint: Fingerprint;
+  /** Text of a streamed answer that is remembered for its repetitions at most. */
+  readonly maxReplayBytes: number;
+}
+
 /** The use case: authorise → admit → route → attempt → price → settle. */
-export function createGateway(dependencies: GatewayDependencies): RunningGateway {
+export function createGateway(dependencies: GatewayDependencies & ReplayDependencies): RunningGateway {
+  const { maxReplayBytes } = dependencies;
   let current = createGeneration(dependencies);
   const generations = new Set([current]);
+  const router: Pick<Router, "route"> = {
+    route: (request, streamed) => current.dependencies.router.route(request, streamed),
+  };
+  const repeatable = createRepeatableCalls({ ...dependencies, router });
 
   async function execute<A extends Answered>(execution: Execution<A>): Promise<Executed<A>> {
     const generation = current;
@@ -38,6 +61,61 @@ export function createGateway(dependencies: GatewayDependencies): RunningGateway
       generation.leave();
     }
   }
+
+  async function completeOnce(
+    call: CompletionCall,
+    record: CallRecord<ProviderAnswer> | undefined,
+  ): Promise<CompletionResult> {
+    const delivered = () => false;
+    return unaryResult(await execute({ call, streamed: false, invoke: invokeUnary, delivered, record }));
+  }
+
+  async function streamOnce(
+    call: CompletionCall,
+    sink: CompletionSink,
+    record: CallRecord<StreamEnd> | undefined,
+  ): Promise<StreamResult> {
+    return streamResult(await execute({ call, streamed: true, ...createDelivery(sink), record }));
+  }
+
+  const unaryCall = (call: CompletionCall): RepeatableCall<ProviderAnswer, CompletionResult> => ({
+    call,
+    method: "Complete",
+    execute: (record) => completeOnce(call, record),
+    conclusionOf: (end) => ({ kind: "completed", result: unaryResult(end) }),
+    delivered: () => undefined,
+    redeliver: () => Promise.resolve(),
+    replay(conclusion) {
+      if (conclusion.kind !== "completed") throw otherMethod();
+      return { ...conclusion.result, replayed: true };
+    },
+  });
+
+  const streamedCall = (
+    call: CompletionCall,
+    sink: CompletionSink,
+  ): RepeatableCall<StreamEnd, StreamResult> => {
+    const recorder = createDeliveryRecorder(sink, maxReplayBytes);
+    return {
+      call,
+      method: "StreamComplete",
+      execute: (record) => streamOnce(call, recorder, record),
+      conclusionOf(end) {
+        const delivered = recorder.delivered();
+        if (!delivered || delivered === "too_large") return "not_kept";
+        return { kind: "streamed", delivered, result: streamResult(end) };
+      },
+      delivered: () => recorder.delivered(),
+      async redeliver({ provider, model, deltas }) {
+        sink.started(provider, model);
+        for (const delta of deltas) await sink.deltas([delta]);
+      },
+      replay(conclusion) {
+        if (conclusion.kind !== "streamed") throw otherMethod();
+        return { ...conclusion.result, replayed: true };
+      },
+    };
+  };
 
   return {
     get active() {
@@ -53,22 +131,11 @@ export function createGateway(dependencies: GatewayDependencies): RunningGateway
       await replaced.idle();
       generations.delete(replaced);
     },
-    async complete(call) {
-      const { answer, candidate, attempts } = await execute({
-        call,
-        streamed: false,
-        invoke: invokeUnary,
-        delivered: () => false,
-      });
-      return { ...candidate, choices: answer.choices, attempts };
+    complete(call) {
+      return call.repeatable ? repeatable.run(unaryCall(call)) : completeOnce(call, undefined);
     },
-    async stream(call, sink) {
-      const { answer, candidate, attempts } = await execute({
-        call,
-        streamed: true,
-        ...createDelivery(sink),
-      });
-      return { ...candidate, finishReasons: answer.finishReasons, attempts };
+    stream(call, sink) {
+      return call.repeatable ? repeatable.run(streamedCall(call, sink)) : streamOnce(call, sink, undefined);
     },
     models(principal) {
       const { clock, router, prices } = current.dependencies;
@@ -103,6 +170,17 @@ function createGeneration(dependencies: GatewayDependencies) {
       return active === 0 ? Promise.resolve() : new Promise((resolve) => waiters.push(resolve));
     },
   };
+}
+
+/** The method is a part of the fingerprint. */
+const otherMethod = () => new TypeError("the answer of one method cannot be replayed by another");
+
+function unaryResult({ answer, candidate, attempts }: Executed<ProviderAnswer>): CompletionResult {
+  return { ...candidate, choices: answer.choices, attempts, replayed: false };
+}
+
+function streamResult({ answer, candidate, attempts }: Executed<StreamEnd>): StreamResult {
+  return { ...candidate, finishReasons: answer.finishReasons, attempts, replayed: false };
 }
 
 const invokeUnary: Invoke<ProviderAnswer> = async (provider, call, { onText }) => {

@@ -1,12 +1,15 @@
 import { GatewayError } from "../core/errors.ts";
 import { type AttemptReport, type CompletionCall, CompletionError } from "../core/gateway.ts";
-import type { Admission, RateLimiter } from "../core/keys.ts";
+import type { RateLimiter } from "../core/keys.ts";
 import type { AttemptOutcome, RequestLogEntry } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
+import type { Ending } from "../core/replay.ts";
 import { estimateTokensIn } from "../pricing/token-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
 import type { Router } from "../routing/router.ts";
+import { admit } from "./admit.ts";
 import { toAttemptReport } from "./attempt-report.ts";
+import type { CallRecord } from "./repeatable-calls.ts";
 import { createRequestScope, type RequestScope } from "./request-scope.ts";
 import type { Answered, Invoke } from "./run-attempt.ts";
 import { type ChainDependencies, runChain } from "./run-chain.ts";
@@ -22,6 +25,8 @@ export interface Execution<A extends Answered> {
   readonly streamed: boolean;
   readonly invoke: Invoke<A>;
   readonly delivered: () => boolean;
+  /** Of a call that may be repeated. */
+  readonly record: CallRecord<A> | undefined;
 }
 
 export interface Executed<A extends Answered> {
@@ -44,7 +49,9 @@ export async function executeCompletion<A extends Answered>(
   const { call, streamed } = execution;
   const chain = dependencies.router.route(call, streamed);
   const estimatedTokensIn = estimateTokensIn(call.input);
-  const admission = await admit(dependencies.limiter, call, estimatedTokensIn);
+  // The output is reserved as far as the caller bounded it; what was really used is booked on release.
+  const reservedTokens = estimatedTokensIn + (call.input.maxOutputTokens ?? 0);
+  const admission = await admit(dependencies.limiter, call, reservedTokens);
   const scope = createRequestScope({
     clock: dependencies.clock,
     deadlineAtMs: call.deadlineAtMs,
@@ -75,21 +82,6 @@ interface Progress {
   readonly writes: Promise<void>[];
 }
 
-async function admit(
-  limiter: RateLimiter,
-  call: CompletionCall,
-  estimatedTokensIn: number,
-): Promise<Admission> {
-  try {
-    // The output is reserved as far as the caller bounded it; what was really used is booked on release.
-    return await limiter.admit(call.principal, estimatedTokensIn + (call.input.maxOutputTokens ?? 0));
-  } catch (error) {
-    const quotaId = error instanceof GatewayError ? error.quotaViolations[0]?.quotaId : undefined;
-    if (quotaId) call.telemetry.rateLimited(quotaId);
-    throw error;
-  }
-}
-
 async function tryChain<A extends Answered>(
   dependencies: GatewayDependencies,
   execution: Execution<A>,
@@ -102,39 +94,44 @@ async function tryChain<A extends Answered>(
 ): Promise<Executed<A>> {
   const { scope, progress } = admitted;
   const { outcomes, writes } = progress;
-  const finish = (error: GatewayError | undefined) => {
+  const finish = (end: Executed<A> | CompletionError) => {
+    const error = end instanceof CompletionError ? end : undefined;
+    const entry = toRequestLogEntry(dependencies, execution, { progress, error });
+    const write = (ending?: Ending) => dependencies.ledger.finish(entry, ending);
     const onDurable = execution.call.telemetry.ledgerWriteStarted();
-    writes.push(dependencies.ledger.finish(toRequestLogEntry(dependencies, execution, { progress, error })));
+    writes.push(execution.record ? execution.record.conclude(end, write) : write());
     const all = Promise.all(writes);
     all.then(() => onDurable(), onDurable);
     return all;
   };
-  let end: { readonly answer: A; readonly candidate: Candidate };
+  let end: Executed<A>;
   try {
-    end = await runChain(dependencies, {
+    const { answer, candidate } = await runChain(dependencies, {
       ...execution,
       ...admitted,
+      claim: execution.record?.claim,
       onAttempt: ({ outcome, durable }) => {
         outcomes.push(outcome);
         writes.push(durable);
       },
     });
+    end = { answer, candidate, attempts: outcomes.map(toAttemptReport) };
   } catch (thrown) {
-    const error = GatewayError.from(thrown);
+    const error = toCompletionError(GatewayError.from(thrown), outcomes);
     const writes = finish(error);
     const mayHaveCost = outcomes.some(({ billingState }) => billingState !== "not_billed");
     if (mayHaveCost) await beforeAbort(writes, scope.signal).catch(() => false);
     await settledWithin(writes, MAX_LEDGER_WAIT_ON_ERROR_MS);
-    throw toCompletionError(error, outcomes);
+    throw error;
   }
   try {
-    if (!(await durableBefore(finish(undefined), scope.signal))) {
+    if (!(await durableBefore(finish(end), scope.signal))) {
       throw scope.endedBy() ?? new GatewayError("LEDGER_UNAVAILABLE", "the outcome is not on record yet");
     }
   } catch (thrown) {
     throw toCompletionError(GatewayError.from(thrown), outcomes);
   }
-  return { ...end, attempts: outcomes.map(toAttemptReport) };
+  return end;
 }
 
 function toRequestLogEntry<A extends Answered>(

@@ -7,6 +7,7 @@ import type { Candidate } from "../core/model-name.ts";
 import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, CancelledStreams, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
+import type { Claim } from "../core/replay.ts";
 import type { UsageReport } from "../core/usage.ts";
 import type { UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
@@ -61,6 +62,7 @@ export interface AttemptOptions<A extends Answered> {
   /** What the provider bills for a call that is given up. */
   readonly cancelledStreams: CancelledStreams;
   readonly invoke: Invoke<A>;
+  readonly claim: Claim | undefined;
 }
 
 export interface AttemptDependencies {
@@ -88,7 +90,7 @@ export async function runAttempt<A extends Answered>(
   const { ledger, prices, clock, estimator, drains } = dependencies;
   const { call, candidate, ordinal, streamed, signal, cancelledStreams } = options;
   const intent = createIntent(options, prices, clock.now());
-  const opened = ledger.open(intent);
+  const opened = ledger.open(intent, ordinal === 1 ? options.claim : undefined);
   await beforeAbort(opened, signal);
   if (signal.aborted) return settleUncalled(ledger, { intent, opened, signal });
   if (streamed) estimator.warmUp();

@@ -3,6 +3,7 @@ import type { CompletionCall } from "../core/gateway.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { CancelledStreams, Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
+import type { Claim } from "../core/replay.ts";
 import { type BackoffOptions, backoffDelayMs } from "../resilience/backoff.ts";
 import type { BreakerPermit } from "../resilience/circuit-breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
@@ -39,6 +40,8 @@ export interface ChainOptions<A extends Answered> {
   readonly streamed: boolean;
   readonly estimatedTokensIn: number;
   readonly invoke: Invoke<A>;
+  /** Goes on the ledger with the first attempt. */
+  readonly claim: Claim | undefined;
   /** True once a token reached the caller: from then on there is neither retry nor fallback. */
   readonly delivered: () => boolean;
   /** Told of every attempt as it ends, in order. */
@@ -181,6 +184,7 @@ async function attemptWithPermit<A extends Answered>(
       streamed,
       estimatedTokensIn: options.estimatedTokensIn,
       invoke: options.invoke,
+      claim: options.claim,
     });
   } catch (error) {
     permit.neutral();

@@ -2,12 +2,14 @@ import { GatewayError } from "../core/errors.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../core/ledger.ts";
 import type { Price } from "../core/price.ts";
+import type { Claim, Ending } from "../core/replay.ts";
 import type { Journal } from "./journal.ts";
 import type { JournalView } from "./journal-check.ts";
 import { encodeIntent, encodePrice } from "./journal-codec.ts";
 import type { JournalOperation } from "./journal-store.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
 import { type Recovered, recoverJournal, type SettleOrphan } from "./recover-journal.ts";
+import type { ReplayJournal } from "./replay-journal.ts";
 import { createShipper, type ShipperOptions } from "./shipper.ts";
 import { assertStorable, chargeToJson, requestToJson } from "./stored-rows.ts";
 
@@ -17,6 +19,8 @@ export interface JournalLedgerOptions extends ShipperOptions {
   readonly database: Pick<LedgerDatabase, "query" | "sync">;
   /** Makes the outcome of an attempt that no process lived to see. */
   readonly settleOrphan: SettleOrphan;
+  /** Keeps what repetitions of requests get; without it, `claim` and `ending` are ignored. */
+  readonly replays?: ReplayJournal;
   /** Attempts that may be open, or waiting for the journal, before `open` refuses. @default 10,000 */
   readonly maxPending?: number;
   /** Rows that may wait in the journal for the database before `open` refuses. @default 200,000 */
@@ -65,7 +69,7 @@ const DEFAULT_CLOSE_TIMEOUT_MS = 10_000;
 
 /** First settles what the last process left open, then ships while it takes new records. */
 export async function createJournalLedger(options: JournalLedgerOptions): Promise<JournalLedger> {
-  const { journal, isSchemaKnown = () => true } = options;
+  const { journal, replays, isSchemaKnown = () => true } = options;
   const shipper = createShipper(journal, options.database, options);
   const recovered = await recoverJournal(journal, options.settleOrphan);
   for (const price of recovered.prices) shipper.remember(price);
@@ -93,15 +97,16 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
   };
 
   return {
-    async open(intent: AttemptIntent): Promise<void> {
+    async open(intent: AttemptIntent, claim?: Claim): Promise<void> {
       const obstacle = findObstacle();
       if (obstacle !== undefined) throw unavailable(obstacle);
       assertStorable(intent);
       const { attemptId } = intent;
       openAttempts.add(attemptId);
-      const operation = { kind: "open", attemptId, json: encodeIntent(intent) } as const;
+      const operations: JournalOperation[] = [{ kind: "open", attemptId, json: encodeIntent(intent) }];
+      if (claim && replays) operations.push(replays.claimOperation(claim));
       try {
-        await journalPrice(intent.price, (price) => journal.add([...price, operation], "refuse"));
+        await journalPrice(intent.price, (price) => journal.add([...price, ...operations], "refuse"));
       } catch (error) {
         openAttempts.delete(attemptId);
         throw error;
@@ -124,12 +129,22 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       const row = { kind: "row", table: "late_outcome", json, ...ended } as const;
       await journalPrice(price, (operations) => keep([...operations, row]));
     },
-    async finish(entry: RequestLogEntry): Promise<void> {
+    async finish(entry: RequestLogEntry, ending?: Ending): Promise<void> {
       // A request that spent nothing was never bounded by `open`, and must not take the room of those that did.
       const obstacle = findObstacle();
       if (entry.attempts === 0 && obstacle !== undefined) throw unavailable(obstacle);
       const json = requestToJson(newId(), entry);
-      await keep([{ kind: "row", table: "request_log", json, priceId: undefined, attemptId: undefined }]);
+      const row = {
+        kind: "row",
+        table: "request_log",
+        json,
+        priceId: undefined,
+        attemptId: undefined,
+      } as const;
+      if (!ending || !replays) return await keep([row]);
+      const end = replays.endOperation(ending);
+      await keep([row, end]);
+      replays.durable(ending.claim, end);
     },
     journal: {
       get shippedUpTo() {
@@ -143,6 +158,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
     },
     async close(timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS) {
       closed = true;
+      replays?.stop();
       await journal.flush();
       await shipper.stop(timeoutMs);
       await journal.flush();

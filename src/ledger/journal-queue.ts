@@ -74,10 +74,10 @@ export function createJournalQueue(options: JournalQueueOptions) {
   async function failed(error: unknown): Promise<void> {
     failures += 1;
     const kept = writing.flatMap((addition) =>
-      addition.policy === "keep" ? [addition] : takeBack(addition),
+      addition.policy === "keep" ? [withoutAnswers(addition)] : takeBack(addition),
     );
     const dropped = [...writing, ...queue].filter(({ policy }) => policy !== "keep");
-    const waiting = [...kept, ...queue.filter(({ policy }) => policy === "keep")];
+    const waiting = [...kept, ...queue.filter(({ policy }) => policy === "keep").map(withoutAnswers)];
     queue = [...waiting.filter(isTrim), ...waiting.filter((addition) => !isTrim(addition))];
     writing = [];
     for (const { policy, resolve, reject } of dropped) {
@@ -91,9 +91,10 @@ export function createJournalQueue(options: JournalQueueOptions) {
 
   /** A failed commit may be found in the file after all, and an intent in it would look like a lost attempt. */
   function takeBack({ operations, policy }: Addition): Addition[] {
-    const discards = operations.flatMap((operation): JournalOperation[] =>
-      operation.kind === "open" ? [{ kind: "discard", attemptId: operation.attemptId }] : [],
-    );
+    const discards = operations.flatMap((operation): JournalOperation[] => {
+      if (operation.kind === "claim") return [{ kind: "release", callKey: operation.callKey }];
+      return operation.kind === "open" ? [{ kind: "discard", attemptId: operation.attemptId }] : [];
+    });
     if (policy === "drop" || discards.length === 0) return [];
     const nobodyWaits = { done: Promise.resolve(), resolve: () => {}, reject: () => {} };
     return [{ operations: discards, policy: "keep", addedAtMs: performance.now(), ...nobodyWaits }];
@@ -108,7 +109,8 @@ export function createJournalQueue(options: JournalQueueOptions) {
       if (failures > 0 && policy === "refuse") return Promise.reject(unavailable(undefined));
       if (failures > 0 && policy === "drop") return Promise.resolve();
       const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-      const addition = { operations, policy, addedAtMs: performance.now(), done, resolve, reject };
+      const made = { operations, policy, addedAtMs: performance.now(), done, resolve, reject };
+      const addition = failures > 0 ? withoutAnswers(made) : made;
       // What makes room goes before what needs it.
       if (isTrim(addition)) queue.unshift(addition);
       else queue.push(addition);
@@ -145,6 +147,14 @@ export function createJournalQueue(options: JournalQueueOptions) {
 }
 
 const isTrim = ({ operations }: Addition): boolean => operations[0]?.kind === "trim";
+
+/** Outcomes wait in memory while the disk fails. Answers are too large for that, and only save a repetition. */
+function withoutAnswers(addition: Addition): Addition {
+  const operations = addition.operations.map((operation) =>
+    operation.kind === "conclude" ? { ...operation, sealed: undefined } : operation,
+  );
+  return { ...addition, operations };
+}
 
 const unavailable = (cause: unknown) =>
   new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot take a record now", { cause });

@@ -1,7 +1,16 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type JournalContent, readContent } from "./journal-content.ts";
 import { isNoRoom } from "./journal-reserve.ts";
+import {
+  createReplayTable,
+  REPLAY_SCHEMA,
+  type ReplayLimits,
+  type ReplayOperation,
+  type ReplayTable,
+  type StoredReplay,
+} from "./replay-table.ts";
 
 /** One change of the journal. Those of one call of `commit` become durable together or not at all. */
 export type JournalOperation =
@@ -25,7 +34,8 @@ export type JournalOperation =
       readonly attemptId: string | undefined;
     }
   /** The database holds all rows up to this sequence durably. */
-  | { readonly kind: "trim"; readonly upTo: number };
+  | { readonly kind: "trim"; readonly upTo: number }
+  | ReplayOperation;
 
 /** Where a row goes; a `late_outcome` becomes two entries of `cost_record`, or none. */
 export type JournalTable = "cost_record" | "request_log" | "late_outcome";
@@ -41,30 +51,11 @@ export interface JournalRow {
   readonly writtenAtMs: number;
 }
 
-/** What a journal holds when it is opened. */
-export interface JournalContent {
-  /** Attempts without an outcome; all of them belong to a process that is no more. */
-  readonly intents: readonly {
-    readonly json: string;
-    readonly outputBytes: number;
-    readonly deltas: number;
-  }[];
-  /** The prices of the intents and rows. */
-  readonly prices: readonly string[];
-  /** Rows that are not trimmed. */
-  readonly rows: number;
-  /** The sequence before the first row that is kept. */
-  readonly trimmedUpTo: number;
-  /** The sequence of the last row that was ever written. */
-  readonly lastSequence: number;
-  readonly usedBytes: number;
-}
-
 /** What a commit came to. */
 export interface JournalCommit {
   /** The sequence of the last row that it wrote, or 0. */
   readonly lastSequence: number;
-  /** What the journal holds now, without the free pages of its file and without its log. */
+  /** What the journal holds now, without the free pages of its file, its log, and the answers for repetitions. */
   readonly usedBytes: number;
 }
 
@@ -76,6 +67,8 @@ export interface JournalStoreOptions {
   readonly maxLogBytes?: number;
   /** Whether all of the file is read, which finds damage. @default true */
   readonly check?: boolean;
+  /** Of what is remembered of repeatable calls, in the same file. */
+  readonly replayLimits: ReplayLimits;
 }
 
 /** The journal's file is not what this program wrote. Nothing of it is deleted. */
@@ -98,10 +91,14 @@ export interface JournalStore {
   commit(operations: readonly JournalOperation[]): JournalCommit;
   /** Writes something. False when the file is nearly as large as it may be. @throws when the disk takes no writes */
   probe(): boolean;
+  /** Gives up the oldest answers for repetitions, so that costs find room in the file. */
+  giveUpAnswers(): void;
   /** Gives what it does not need back to the disk. */
   shrink(): void;
   /** Rows after `afterSequence`, in their order. */
   read(afterSequence: number, limit: number): JournalRow[];
+  /** What is remembered of a repeatable call. */
+  recall(callKey: Uint8Array, nowMs: number): StoredReplay | undefined;
   close(): void;
 }
 
@@ -133,13 +130,14 @@ const SCHEMA = `
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, json TEXT NOT NULL, price_id TEXT,
     written_at_ms INTEGER NOT NULL
   );
-  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);`;
+  CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
+  ${REPLAY_SCHEMA}`;
 
 const EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /** @throws JournalDamagedError, or SQLite's own error (in use, no space, no permission) */
 export function openJournalStore(options: JournalStoreOptions): JournalStore {
-  const { file, maxBytes, maxLogBytes = MAX_LOG_BYTES, check = true } = options;
+  const { file, maxBytes, replayLimits, maxLogBytes = MAX_LOG_BYTES, check = true } = options;
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
     database.exec("PRAGMA locking_mode = EXCLUSIVE");
@@ -154,7 +152,7 @@ export function openJournalStore(options: JournalStoreOptions): JournalStore {
     database.exec(`${SCHEMA} PRAGMA max_page_count = ${maxPages}`);
     syncDirectory(dirname(file));
     syncDirectory(dirname(dirname(file)));
-    return createStore(database, maxPages);
+    return createStore(database, { maxPages, replayLimits });
   } catch (cause) {
     database.close();
     if (isDamage(cause)) throw new JournalDamagedError(file, cause.message, { cause });
@@ -176,9 +174,15 @@ function assertIntact(database: DatabaseSync, file: string): void {
   if (found !== "ok") throw new JournalDamagedError(file, String(found));
 }
 
-function createStore(database: DatabaseSync, maxPages: number): JournalStore {
-  const apply = prepareOperations(database);
-  const usedBytes = prepareUsedBytes(database);
+function createStore(
+  database: DatabaseSync,
+  { maxPages, replayLimits }: { readonly maxPages: number; readonly replayLimits: ReplayLimits },
+): JournalStore {
+  const replays = createReplayTable(database, replayLimits);
+  const apply = prepareOperations(database, replays);
+  const fileBytes = prepareUsedBytes(database);
+  /** Answers give way to costs, so they take nothing of the journal's bound. */
+  const usedBytes = () => Math.max(0, fileBytes() - replays.answerBytes());
   const first = database.prepare("SELECT min(sequence) AS sequence FROM record");
   /** On a full disk there is no room in the log for more at a time. Each step is a transaction. */
   const trimInSteps = (upTo: number): void => {
@@ -205,6 +209,7 @@ function createStore(database: DatabaseSync, maxPages: number): JournalStore {
         for (const operation of operations) {
           if (operation.kind !== "trim") lastSequence = Math.max(lastSequence, apply(operation));
         }
+        replays.sweep();
         database.exec("COMMIT");
         return { lastSequence, usedBytes: usedBytes() };
       } catch (error) {
@@ -214,8 +219,9 @@ function createStore(database: DatabaseSync, maxPages: number): JournalStore {
     },
     probe() {
       database.exec(`INSERT OR REPLACE INTO probe VALUES (1, ${Date.now()})`);
-      return usedBytes() <= (maxPages - SPARE_PAGES) * PAGE_BYTES;
+      return fileBytes() <= (maxPages - SPARE_PAGES) * PAGE_BYTES;
     },
+    giveUpAnswers: () => replays.makeRoom(),
     shrink() {
       const free = database.prepare("PRAGMA freelist_count");
       for (let left = Number(free.get()?.freelist_count); left > 0; ) {
@@ -226,12 +232,16 @@ function createStore(database: DatabaseSync, maxPages: number): JournalStore {
       }
     },
     read: (afterSequence, limit) => select.all(afterSequence, limit).map(toRow),
+    recall: (callKey, nowMs) => replays.find(callKey, nowMs),
     close: () => database.close(),
   };
 }
 
 /** Applies one operation; returns the sequence of the row that it wrote, or 0. */
-function prepareOperations(database: DatabaseSync): (operation: JournalOperation) => number {
+function prepareOperations(
+  database: DatabaseSync,
+  replays: ReplayTable,
+): (operation: JournalOperation) => number {
   const prepare = (sql: string) => {
     const statement: StatementSync = database.prepare(sql);
     return (...values: readonly (string | number | null)[]): number => {
@@ -265,6 +275,12 @@ function prepareOperations(database: DatabaseSync): (operation: JournalOperation
       }
       case "trim":
         return trim(operation.upTo);
+      case "claim":
+      case "conclude":
+      case "release":
+      case "sweep":
+        replays.apply(operation);
+        return 0;
       default:
         return operation satisfies never;
     }
@@ -279,29 +295,6 @@ function prepareUsedBytes(database: DatabaseSync): () => number {
   const all = database.prepare("PRAGMA page_count");
   const free = database.prepare("PRAGMA freelist_count");
   return () => PAGE_BYTES * (Number(all.get()?.page_count) - Number(free.get()?.freelist_count));
-}
-
-function readContent(database: DatabaseSync): Omit<JournalContent, "usedBytes"> {
-  database.exec(
-    `DELETE FROM price WHERE price_id NOT IN (SELECT price_id FROM record WHERE price_id IS NOT NULL)
-     AND price_id NOT IN (SELECT json ->> 'priceId' FROM intent WHERE json ->> 'priceId' IS NOT NULL)`,
-  );
-  const intents = database.prepare("SELECT json, output_bytes, deltas FROM intent ORDER BY attempt_id").all();
-  const prices = database.prepare("SELECT json FROM price").all();
-  const rows = database.prepare("SELECT count(*) AS rows, min(sequence) AS first FROM record").get();
-  const last = database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'record'").get();
-  const lastSequence = Number(last?.seq ?? 0);
-  return {
-    intents: intents.map((row) => ({
-      json: String(row.json),
-      outputBytes: Number(row.output_bytes),
-      deltas: Number(row.deltas),
-    })),
-    prices: prices.map((row) => String(row.json)),
-    rows: Number(rows?.rows),
-    trimmedUpTo: typeof rows?.first === "number" ? rows.first - 1 : lastSequence,
-    lastSequence,
-  };
 }
 
 function toRow(row: Readonly<Record<string, unknown>>): JournalRow {

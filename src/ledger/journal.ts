@@ -1,13 +1,17 @@
 import { join } from "node:path";
+import type { JournalContent } from "./journal-content.ts";
 import { createJournalQueue, type FailurePolicy } from "./journal-queue.ts";
-import type { JournalContent, JournalOperation, JournalRow } from "./journal-store.ts";
+import type { JournalOperation, JournalRow } from "./journal-store.ts";
 import { createJournalThread, JOURNAL_PROGRAM } from "./journal-thread.ts";
+import type { ReplayLimits, StoredReplay } from "./replay-table.ts";
 
 export interface JournalOptions {
   /** Holds the one file `journal.sqlite`. The caller has locked it against other processes. */
   readonly directory: string;
   /** The file's size at most; what does not fit is a failed write. @default 2 GiB */
   readonly maxFileBytes?: number;
+  /** Of what is remembered of repeatable calls, in the same file. @default 256 MiB of answers, 2,000,000 calls */
+  readonly replayLimits?: ReplayLimits;
   /** Pauses between tries while the disk fails. @default 50 ms, doubling to 1 s */
   readonly retryDelayMs?: { readonly first: number; readonly max: number };
   /** After each failed write. */
@@ -27,6 +31,8 @@ export interface Journal {
   add(operations: readonly JournalOperation[], policy: FailurePolicy): Promise<void>;
   /** Durable rows after a sequence, in order. */
   read(afterSequence: number, limit: number): Promise<readonly JournalRow[]>;
+  /** What is durable of a repeatable call. */
+  recall(callKey: Uint8Array, nowMs: number): Promise<StoredReplay | undefined>;
   /** Of the last row that is durable. */
   readonly lastSequence: number;
   /** What it holds, without the free pages of its file and without SQLite's log beside it (some 4 MB). */
@@ -45,6 +51,7 @@ export interface Journal {
 
 export const JOURNAL_FILE = "journal.sqlite";
 export const DEFAULT_MAX_FILE_BYTES = 2 * 1_024 ** 3;
+export const DEFAULT_REPLAY_LIMITS: ReplayLimits = { maxBytes: 256 * 1_024 ** 2, maxClaims: 2_000_000 };
 const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 1_000 };
 /**
  * Opens the journal, or creates it.
@@ -53,8 +60,9 @@ const DEFAULT_RETRY_DELAY_MS = { first: 50, max: 1_000 };
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { directory, maxFileBytes = DEFAULT_MAX_FILE_BYTES, onWriteError = () => {} } = options;
   const { retryDelayMs = DEFAULT_RETRY_DELAY_MS, program = JOURNAL_PROGRAM } = options;
+  const { replayLimits = DEFAULT_REPLAY_LIMITS } = options;
   const thread = createJournalThread(
-    { file: join(directory, JOURNAL_FILE), maxBytes: maxFileBytes },
+    { file: join(directory, JOURNAL_FILE), maxBytes: maxFileBytes, replayLimits },
     program,
   );
   const probe = async () => {
@@ -81,6 +89,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     content,
     add: (operations, policy) => queue.add(operations, policy),
     read: (afterSequence, limit) => thread.ask({ kind: "read", afterSequence, limit }),
+    recall: (callKey, nowMs) => thread.ask({ kind: "recall", callKey, nowMs }),
     get lastSequence() {
       return queue.lastSequence;
     },

@@ -1,15 +1,16 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { MessagePort } from "node:worker_threads";
+import type { JournalContent } from "./journal-content.ts";
 import { createJournalReserve, isNoRoom, type JournalReserve } from "./journal-reserve.ts";
 import type {
   JournalCommit,
-  JournalContent,
   JournalOperation,
   JournalRow,
   JournalStore,
   JournalStoreOptions,
 } from "./journal-store.ts";
+import type { StoredReplay } from "./replay-table.ts";
 
 /** What the journal's thread is asked, one question after the other. */
 export type JournalQuestion =
@@ -18,6 +19,7 @@ export type JournalQuestion =
   /** Whether the disk takes writes and has room for what may come. */
   | { readonly kind: "probe" }
   | { readonly kind: "read"; readonly afterSequence: number; readonly limit: number }
+  | { readonly kind: "recall"; readonly callKey: Uint8Array; readonly nowMs: number }
   | { readonly kind: "close" };
 
 export interface JournalAnswers {
@@ -26,6 +28,7 @@ export interface JournalAnswers {
   /** What is missing, if anything is. */
   readonly probe: string | undefined;
   readonly read: readonly JournalRow[];
+  readonly recall: StoredReplay | undefined;
   readonly close: undefined;
 }
 
@@ -34,7 +37,7 @@ export type JournalReply =
   | { readonly id: number; readonly error: string };
 
 /** What the journal's thread is started with. */
-export type JournalThreadOptions = Pick<JournalStoreOptions, "file" | "maxBytes">;
+export type JournalThreadOptions = Pick<JournalStoreOptions, "file" | "maxBytes" | "replayLimits">;
 
 /** The thread's part: opens the file when it is first needed, and again after every error. */
 export function serveJournal(
@@ -44,19 +47,27 @@ export function serveJournal(
 ): void {
   let store: JournalStore | undefined;
   let reserve: JournalReserve | undefined;
+  let lacksRoom = false;
 
   function open(): JournalStore {
     const isFirst = reserve === undefined;
     const directory = dirname(options.file);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     reserve ??= createJournalReserve(directory);
-    return openStore({ ...options, maxLogBytes: reserve.bytes / 2, check: isFirst });
+    const opened = openStore({ ...options, maxLogBytes: reserve.bytes / 2, check: isFirst });
+    if (lacksRoom) quietly(() => opened.giveUpAnswers());
+    lacksRoom = false;
+    return opened;
   }
 
   function probe(opened: JournalStore): string | undefined {
-    if (!opened.probe()) return "the file is as large as it may be";
+    if (!opened.probe()) {
+      opened.giveUpAnswers();
+      if (!opened.probe()) return "the file is as large as it may be";
+    }
     if (reserve?.fill()) return undefined;
     // What the journal does not need any more may be just what is missing.
+    opened.giveUpAnswers();
     opened.shrink();
     return reserve?.fill() ? undefined : "the disk is full";
   }
@@ -77,6 +88,8 @@ export function serveJournal(
         return probe(store);
       case "read":
         return store.read(question.afterSequence, question.limit);
+      case "recall":
+        return store.recall(question.callKey, question.nowMs);
       default:
         return question satisfies never;
     }
@@ -90,7 +103,8 @@ export function serveJournal(
       // After a failed write or fsync only what a new opening finds in the file can be believed.
       quietly(() => store?.close());
       store = undefined;
-      if (isNoRoom(error)) quietly(() => reserve?.release(isTrimming(question) ? "trimming" : "outcomes"));
+      lacksRoom = isNoRoom(error);
+      if (lacksRoom) quietly(() => reserve?.release(isTrimming(question) ? "trimming" : "outcomes"));
       reply = { id, error: error instanceof Error ? error.message : String(error) };
     }
     port.postMessage(reply);

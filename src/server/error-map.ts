@@ -49,7 +49,7 @@ export function rpcCode(error: GatewayError): Code {
 
 /** What the caller should wait before it sends the same again; undefined when that makes no sense. */
 export function retryAfterMs(error: GatewayError): number | undefined {
-  return error.retryAfterMs ?? (error.row.retryable ? DEFAULT_RETRY_AFTER_MS : undefined);
+  return error.retryAfterMs ?? (error.retryable ? DEFAULT_RETRY_AFTER_MS : undefined);
 }
 
 /** Response headers that go with an error, in whatever protocol: `x-request-id`, and `retry-after` in whole seconds, rounded up. */
@@ -155,7 +155,7 @@ function details(error: GatewayError, requestId: string): Detail[] {
     list.push(detail(QuotaFailureSchema, { violations }));
   }
   if (error instanceof CompletionError) {
-    const failed = failedCompletionToProto(requestId, error.attempts);
+    const failed = failedCompletionToProto(requestId, error.attempts, error.replayed);
     list.push(detail(FailedCompletionSchema, { ...failed, attempts: failed.attempts.slice(-MAX_ATTEMPTS) }));
   }
   return list;

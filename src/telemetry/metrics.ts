@@ -105,6 +105,12 @@ function createRequestMetrics(registers: Registries) {
       labelNames: ["api_key_id", "quota"],
       registers,
     }),
+    replays: new Counter({
+      name: "llm_gateway_replays_total",
+      help: "Completions that were made before under their request id: answered, failed as then, or refused.",
+      labelNames: ["api_key_id", "outcome"],
+      registers,
+    }),
     calls: new Counter({
       name: "llm_gateway_calls_total",
       help: "Calls of every method, completions and others, by status code.",

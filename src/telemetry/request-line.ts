@@ -37,6 +37,7 @@ export function toRequestLine(
       attempts: completion.attempts,
       fell_back: completion.fellBack,
       streamed: completion.streamed,
+      replayed: completion.replayed ? true : undefined,
       tokens_in: completion.tokensIn,
       tokens_out: completion.tokensOut,
       cost_usd: formatUsd(completion.costPicoUsd),

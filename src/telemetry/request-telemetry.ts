@@ -88,6 +88,10 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       metrics.rateLimitRefusals.inc({ api_key_id: apiKeyLabel, quota: quotaId });
       span.event("rate_limited", { [GATEWAY.quotaId]: quotaId });
     },
+    replayed(outcome) {
+      metrics.replays.inc({ api_key_id: apiKeyLabel, outcome });
+      span.event("replay", { [GATEWAY.replayOutcome]: outcome });
+    },
     ledgerWriteStarted: () => span.startStep("ledger write"),
     finished(told) {
       // A place that ends a request twice is a defect, but not one to count a request twice for.

@@ -47,6 +47,7 @@ export const GATEWAY = {
   fromProvider: "llm_gateway.from_provider",
   toProvider: "llm_gateway.to_provider",
   quotaId: "llm_gateway.quota_id",
+  replayOutcome: "llm_gateway.replay.outcome",
 } as const;
 
 /** Providers that the conventions have a name for; ours for the others. */

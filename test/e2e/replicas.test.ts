@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { CostService } from "../../gen/es/llmgateway/v1/cost_pb.ts";
 import { KeyService } from "../../gen/es/llmgateway/v1/key_pb.ts";
@@ -5,8 +6,10 @@ import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
 import { completeWith, uniquePrompt, userMessage } from "../suites/client-suite.ts";
 import { createFetchClient } from "../support/clients/fetch-client.ts";
 import { failureOf, type GatewayClient } from "../support/clients/gateway-client.ts";
+import { CALL_KINDS, createGatewayClients } from "../support/completion-client.ts";
 import {
   billedPicoUsd,
+  directive,
   FALLBACK_MODEL,
   type GatewayUnderTest,
   MODEL,
@@ -106,5 +109,26 @@ describe("two processes on one PostgreSQL", () => {
         expect(message.totals).toMatchObject({ requests: 5n, attempts: 5n, costUsd: cost });
       });
     }
+  });
+
+  it.each(CALL_KINDS)("make a repeated request once, whichever of them gets it (%s)", async (kind) => {
+    const { secret } = await first.createKey();
+    const requestId = randomUUID();
+    const text = uniquePrompt(directive("openai", { latencyMs: 100, tokensOut: 20 }));
+    const call = { ...{ kind, secret, requestId, text }, model: MODEL };
+    const ask = (gateway: GatewayUnderTest, changes: { readonly text?: string } = {}) =>
+      createGatewayClients(gateway.url).complete({ ...call, ...changes });
+    const both = Array.from({ length: 5 }, () => [first, second]).flat();
+    const outcomes = await Promise.all(both.map((gateway) => ask(gateway)));
+    outcomes.push(...(await Promise.all(both.map((gateway) => ask(gateway)))));
+    expect(outcomes.filter(({ replayed }) => !replayed)).toHaveLength(1);
+    for (const { reason, text: answer, attempts } of outcomes) {
+      expect({ reason, answer, attempts }).toEqual({
+        ...{ reason: undefined, answer: outcomes[0]?.text, attempts: outcomes[0]?.attempts },
+      });
+    }
+    for (const gateway of [first, second])
+      expect((await ask(gateway, { text: "Other." })).reason).toBe("REQUEST_ID_REUSED");
+    expect(await first.billOf(text)).toHaveLength(1);
   });
 });

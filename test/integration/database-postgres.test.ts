@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { CostReader } from "../../src/core/ledger.ts";
 import type { Database } from "../../src/db/database.ts";
+import { migrations } from "../../src/db/migrations/index.ts";
 import { openDatabase } from "../../src/db/open-database.ts";
 import { createCostReader } from "../../src/ledger/cost-reader.ts";
 import { startLedgerUpkeep } from "../../src/ledger/ledger-upkeep.ts";
@@ -43,7 +44,7 @@ test("several replicas may open an empty database at once", async () => {
   const [applied] = await (databases[0] as Database).query(
     "SELECT count(*)::int AS count FROM mikro_orm_migrations",
   );
-  expect(applied?.count).toBe(3);
+  expect(applied?.count).toBe(migrations.length);
 });
 
 test("an older version refuses a database that a newer one migrated", async () => {
@@ -70,7 +71,7 @@ test("two processes that write the same hours at once lose nothing and do not de
     ledgers.flatMap((ledger, index) => [
       // Each also replays the other's attempts.
       ...traffic.flatMap(({ outcomes }) => outcomes.map(ledger.settle)),
-      ...(traffic[index]?.requests.map(ledger.finish) ?? []),
+      ...(traffic[index]?.requests.map((request) => ledger.finish(request)) ?? []),
     ]),
   );
   const all = {

@@ -61,7 +61,7 @@ test.each<{ readonly failures: readonly Failure[]; readonly restart: boolean }>(
   const outcomes = Array.from({ length: 30 }, (_, index) => sampleOutcome({ requestId: `request-${index}` }));
   const requests = outcomes.map(({ intent: { requestId } }) => sampleRequest({ requestId }));
   await Promise.all(outcomes.map(({ intent }) => ledger.open(intent)));
-  await Promise.all([...outcomes.map(ledger.settle), ...requests.map(ledger.finish)]);
+  await Promise.all([...outcomes.map(ledger.settle), ...requests.map((entry) => ledger.finish(entry))]);
   if (scenario.restart) {
     await ledger.close(0);
     ledger = await startLedger(failing(failures));

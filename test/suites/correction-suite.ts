@@ -219,7 +219,10 @@ export function describeCorrections(kind: string, source: () => DatabaseSource):
       withDatabase(async ({ ledger, reader, adjust }) => {
         const span = { start: new Date("2026-10-31T20:00:00Z"), spanMs: 9 * 3_600_000 };
         const traffic = randomTraffic({ seed: 11, requests: 200, ...span });
-        await Promise.all([...traffic.outcomes.map(ledger.settle), ...traffic.requests.map(ledger.finish)]);
+        await Promise.all([
+          ...traffic.outcomes.map(ledger.settle),
+          ...traffic.requests.map((entry) => ledger.finish(entry)),
+        ]);
         const result = await adjust({ scope: "all", requestId: "first" }, { pageSize: 17 });
         const rated = traffic.outcomes.map((outcome): AttemptOutcome => {
           if (!outcome.usage || outcome.intent.model === "of-no-price") return outcome;

@@ -172,7 +172,10 @@ export function describeJournal(kind: string, source: () => DatabaseSource): voi
       const traffic = randomTraffic({
         ...{ seed: 35, requests: 300, start: new Date("2026-10-31T20:00:00Z"), spanMs: 5 * 3_600_000 },
       });
-      await Promise.all([...traffic.outcomes.map(ledger.settle), ...traffic.requests.map(ledger.finish)]);
+      await Promise.all([
+        ...traffic.outcomes.map(ledger.settle),
+        ...traffic.requests.map((request) => ledger.finish(request)),
+      ]);
       const rows = await journal.read(0, 100_000);
       expect(rows).toHaveLength(traffic.outcomes.length + traffic.requests.length);
       outages.setAway(false);

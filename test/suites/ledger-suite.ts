@@ -112,7 +112,10 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
           spanMs: 9 * 3_600_000,
         });
         const ledger = createDatabaseLedger(database, { maxBatchRows: 37 });
-        const accepted = [...traffic.outcomes.map(ledger.settle), ...traffic.requests.map(ledger.finish)];
+        const accepted = [
+          ...traffic.outcomes.map(ledger.settle),
+          ...traffic.requests.map((request) => ledger.finish(request)),
+        ];
         await Promise.all([...accepted, ...traffic.outcomes.slice(0, 50).map(ledger.settle)]);
 
         expect(await findRollupDifferences(database.query)).toEqual([]);

@@ -270,7 +270,10 @@ async function settleAll(
   traffic: { readonly outcomes: readonly AttemptOutcome[]; readonly requests: readonly RequestLogEntry[] },
 ): Promise<void> {
   const ledger = createDatabaseLedger(database, { maxBatchRows: 61 });
-  await Promise.all([...traffic.outcomes.map(ledger.settle), ...traffic.requests.map(ledger.finish)]);
+  await Promise.all([
+    ...traffic.outcomes.map(ledger.settle),
+    ...traffic.requests.map((entry) => ledger.finish(entry)),
+  ]);
 }
 
 /** One run of the upkeep; resolves with the months that it dropped. */

@@ -187,7 +187,7 @@ export function describeVerification(kind: string, source: () => DatabaseSource)
     await Promise.all([
       ...outcomes.map(ledger.settle),
       ...late.map(ledger.correct),
-      ...requests.map(ledger.finish),
+      ...requests.map((entry) => ledger.finish(entry)),
     ]);
   };
   const verify = (database: Database, journal?: JournalView, interval: Interval = EVER) =>

@@ -52,6 +52,10 @@ export interface CompletionOutcome {
   readonly attempts: readonly Attempt[];
   readonly usage: Usage | undefined;
   readonly cost: Cost | undefined;
+  /** It is what an earlier call got. */
+  readonly replayed: boolean;
+  /** Messages of a stream; 0 of a unary call. */
+  readonly events: number;
 }
 
 export interface GatewayClients {
@@ -59,6 +63,10 @@ export interface GatewayClients {
   readonly costs: (secret: string) => Client<typeof CostService>;
   readonly keys: (secret: string) => Client<typeof KeyService>;
 }
+
+const NOTHING: Omit<CompletionOutcome, "requestId" | "elapsedMs" | "reason" | "error"> = {
+  ...{ text: "", provider: "", attempts: [], usage: undefined, cost: undefined, replayed: false, events: 0 },
+};
 
 /** A lean client of one gateway. */
 export function createGatewayClients(url: string): GatewayClients {
@@ -84,7 +92,7 @@ export function createGatewayClients(url: string): GatewayClients {
 async function completeUnary(url: string, options: CompletionOptions): Promise<CompletionOutcome> {
   const startedMs = performance.now();
   const { requestId, timeoutMs } = options;
-  const ended = { requestId, text: "", provider: "", attempts: [], usage: undefined, cost: undefined };
+  const ended = { ...NOTHING, requestId };
   try {
     const response = await fetch(`${url}/llmgateway.v1.CompletionService/Complete`, {
       method: "POST",
@@ -109,7 +117,7 @@ async function completeUnary(url: string, options: CompletionOptions): Promise<C
     const answer = fromJson(CompleteResponseSchema, json);
     const parts = answer.choices[0]?.message?.parts ?? [];
     const text = parts.map(({ content }) => (content.case === "text" ? content.value : "")).join("");
-    const { provider, attempts, usage, cost } = answer;
+    const { provider, attempts, usage, cost, replayed } = answer;
     return {
       ...ended,
       elapsedMs,
@@ -120,6 +128,7 @@ async function completeUnary(url: string, options: CompletionOptions): Promise<C
       attempts,
       usage,
       cost,
+      replayed,
     };
   } catch (thrown) {
     const error = ConnectError.from(thrown, options.signal?.aborted ? Code.Canceled : Code.Unknown);
@@ -133,9 +142,7 @@ async function completeStream(
 ): Promise<CompletionOutcome> {
   const startedMs = performance.now();
   const { requestId, timeoutMs, signal } = options;
-  let ended: Omit<CompletionOutcome, "elapsedMs" | "reason" | "error"> = {
-    ...{ requestId, text: "", provider: "", attempts: [], usage: undefined, cost: undefined },
-  };
+  let ended: Omit<CompletionOutcome, "elapsedMs" | "reason" | "error"> = { ...NOTHING, requestId };
   const elapsed = () => ({ elapsedMs: performance.now() - startedMs });
   try {
     const headers = {
@@ -147,13 +154,14 @@ async function completeStream(
       { headers, ...(signal ? { signal } : {}) },
     );
     for await (const { event } of events) {
+      ended = { ...ended, events: ended.events + 1 };
       if (event.case === "started") ended = { ...ended, provider: event.value.provider };
       else if (event.case === "textDelta") {
         ended = { ...ended, text: ended.text + event.value.text };
         options.onText?.(event.value.text);
       } else if (event.case === "finished") {
-        const { attempts, usage, cost } = event.value;
-        ended = { ...ended, attempts, usage, cost };
+        const { attempts, usage, cost, replayed } = event.value;
+        ended = { ...ended, attempts, usage, cost, replayed };
       }
     }
     return { ...ended, ...elapsed(), reason: undefined, error: undefined };
@@ -171,7 +179,12 @@ function failureOf(error: ConnectError) {
   return {
     error,
     reason,
-    ...(failed && { attempts: failed.attempts, usage: failed.usage, cost: failed.cost }),
+    ...(failed && {
+      attempts: failed.attempts,
+      usage: failed.usage,
+      cost: failed.cost,
+      replayed: failed.replayed,
+    }),
   };
 }
 

@@ -17,6 +17,7 @@ import type { TimeoutPolicy } from "../../src/gateway/attempt-timeouts.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
 import { createGateway, type GatewayRouting, type RunningGateway } from "../../src/gateway/create-gateway.ts";
 import { createDrains, type Drains } from "../../src/gateway/drains.ts";
+import { createFingerprint } from "../../src/gateway/fingerprint.ts";
 import { loadPriceBook } from "../../src/pricing/price-book.ts";
 import type { UsageEstimator } from "../../src/pricing/usage-estimator.ts";
 import { createRetryBudget, type RetryBudget } from "../../src/resilience/retry-budget.ts";
@@ -51,6 +52,8 @@ export interface HarnessOptions {
   readonly estimator?: UsageEstimator;
   /** Of every provider. @default estimate */
   readonly cancelledStreams?: CancelledStreams;
+  /** Of a streamed answer. @default 10,000 */
+  readonly maxReplayBytes?: number;
   /** Where in its range a backoff falls, in [0, 1). @default 0.5 */
   readonly jitter?: number;
 }
@@ -116,11 +119,15 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     drains,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: options.retryBudget ?? createRetryBudget(),
+    memory: ledger,
+    fingerprint: createFingerprint(Buffer.alloc(32, 1)),
+    maxReplayBytes: options.maxReplayBytes ?? 10_000,
     backoff: { baseMs: 500, maxMs: 10_000, random: () => options.jitter ?? 0.5 },
     limiter: options.limiter ?? { admit: () => Promise.resolve({ release: () => {} }) },
   });
   const call = ({ deadlineMs = 60_000, ...changes }: CallChanges = {}): CompletionCall => ({
     requestId: "request-1",
+    repeatable: false,
     principal: principal(),
     model: "chain",
     fallbackModels: [],

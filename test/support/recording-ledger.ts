@@ -1,6 +1,7 @@
 import { GatewayError } from "../../src/core/errors.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger, RequestLogEntry } from "../../src/core/ledger.ts";
 import type { ReceivedOutput } from "../../src/core/provider-error.ts";
+import type { CallMemory, Claim, Ending, Remembered } from "../../src/core/replay.ts";
 
 /** When a write is durable, if ever. */
 export type WriteBehaviour = () => Promise<void>;
@@ -18,19 +19,26 @@ export const breaksWith =
   () =>
     Promise.reject(error);
 
+type Step = "open" | "settle" | "finish" | "recall";
+
+const keyOf = ({ apiKeyId, requestId }: Claim) => `${apiKeyId} ${requestId}`;
+
 /** A ledger in memory that keeps the order of what it is told, and may refuse, hang or take its time. */
-export class RecordingLedger implements Ledger {
+export class RecordingLedger implements Ledger, CallMemory {
   readonly opened: AttemptIntent[] = [];
   readonly settled: AttemptOutcome[] = [];
   readonly corrected: AttemptOutcome[] = [];
   readonly checkpoints: (ReceivedOutput & { readonly attemptId: string })[] = [];
   readonly finished: RequestLogEntry[] = [];
+  readonly claims: (Claim & { readonly ordinal: number })[] = [];
   readonly ready = true;
   readonly #timeline: string[];
-  readonly #behaviour: { open: WriteBehaviour; settle: WriteBehaviour; finish: WriteBehaviour } = {
+  readonly #remembered = new Map<string, Remembered>();
+  readonly #behaviour: Record<Step, WriteBehaviour> = {
     open: accepts,
     settle: accepts,
     finish: accepts,
+    recall: accepts,
   };
 
   constructor(timeline: string[] = []) {
@@ -38,14 +46,16 @@ export class RecordingLedger implements Ledger {
   }
 
   /** Changes what becomes of the writes from now on. */
-  does(behaviour: Partial<Record<"open" | "settle" | "finish", WriteBehaviour>>): void {
+  does(behaviour: Partial<Record<Step, WriteBehaviour>>): void {
     Object.assign(this.#behaviour, behaviour);
   }
 
-  async open(intent: AttemptIntent): Promise<void> {
+  async open(intent: AttemptIntent, claim?: Claim): Promise<void> {
     this.#timeline.push(`open ${intent.ordinal}`);
     await this.#behaviour.open();
     this.opened.push(intent);
+    if (claim) this.claims.push({ ...claim, ordinal: intent.ordinal });
+    if (claim) this.#remembered.set(keyOf(claim), { ...claim, conclusion: "unknown" });
     this.#timeline.push(`opened ${intent.ordinal}`);
   }
 
@@ -65,14 +75,28 @@ export class RecordingLedger implements Ledger {
     this.#timeline.push(`correct ${outcome.intent.ordinal}`);
   }
 
-  async finish(entry: RequestLogEntry): Promise<void> {
+  async finish(entry: RequestLogEntry, ending?: Ending): Promise<void> {
     this.finished.push(entry);
     this.#timeline.push("finish");
     await this.#behaviour.finish();
+    if (ending) this.#conclude(ending);
     this.#timeline.push("finished");
   }
 
   async flush(): Promise<void> {}
+
+  async recall(claim: Claim): Promise<Remembered | undefined> {
+    this.#timeline.push("recall");
+    await this.#behaviour.recall();
+    return this.#remembered.get(keyOf(claim));
+  }
+
+  withdraw(): void {}
+
+  #conclude({ claim, conclusion }: Ending): void {
+    if (conclusion === "forgotten") this.#remembered.delete(keyOf(claim));
+    else this.#remembered.set(keyOf(claim), { ...claim, conclusion });
+  }
 
   /** The one row of the one request. */
   get onlyRequest(): RequestLogEntry {

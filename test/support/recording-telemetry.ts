@@ -2,6 +2,7 @@ import type { AttemptOutcome } from "../../src/core/ledger.ts";
 import type {
   AttemptTelemetry,
   BreakerState,
+  ReplayOutcome,
   RequestTelemetry,
   Telemetry,
 } from "../../src/core/telemetry.ts";
@@ -24,6 +25,7 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
   readonly retries: Argument<"retryScheduled">[] = [];
   readonly fallbacks: Argument<"fellBack">[] = [];
   readonly refusedQuotas: string[] = [];
+  readonly replays: ReplayOutcome[] = [];
 
   requestStarted(): RequestTelemetry {
     return this;
@@ -60,6 +62,10 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
 
   rateLimited(quotaId: string): void {
     this.refusedQuotas.push(quotaId);
+  }
+
+  replayed(outcome: ReplayOutcome): void {
+    this.replays.push(outcome);
   }
 
   finished(): void {}

@@ -169,6 +169,7 @@ export function completionResult(text: string, attempts = [attemptReport()]): Co
     model: last.model,
     choices: [{ index: 0, message, finishReason: "stop" }],
     attempts,
+    replayed: false,
   };
 }
 
@@ -184,6 +185,7 @@ function answeringGateway(): Gateway {
         model: "gpt-5-mini",
         finishReasons: [{ choiceIndex: 0, finishReason: "stop" }],
         attempts: [attemptReport()],
+        replayed: false,
       };
     },
     models: () => [],
@@ -206,6 +208,7 @@ function recordingTelemetry(requests: RecordedRequest[]): Telemetry {
         retryScheduled() {},
         fellBack() {},
         rateLimited() {},
+        replayed() {},
         ledgerWriteStarted: () => () => {},
         finished(end) {
           request.ends.push(end);

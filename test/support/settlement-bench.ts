@@ -22,6 +22,7 @@ import { createRouter } from "../../src/routing/router.ts";
 import { CollectingCompletionSink, priceBook } from "./gateway-harness.ts";
 import { principal } from "./principals.ts";
 import { inputOf, userMessage } from "./provider-calls.ts";
+import { RecordingLedger } from "./recording-ledger.ts";
 import { RecordingTelemetry } from "./recording-telemetry.ts";
 
 /** A settled outcome, and when it was durable in the journal. */
@@ -137,6 +138,10 @@ export async function startSettlementBench(options: {
   const gateway = createGateway({
     ...{ clock: systemClock, ledger: timed, prices: priceBook, providers, drains },
     estimator,
+    // Nothing here is repeatable.
+    memory: new RecordingLedger(),
+    fingerprint: () => "",
+    maxReplayBytes: 0,
     health: createCandidateHealthRegistry(systemClock, telemetry),
     retryBudget: createRetryBudget(),
     backoff: { baseMs: 1, maxMs: 1, random: () => 0 },
@@ -159,6 +164,7 @@ export async function startSettlementBench(options: {
           tags: {},
           endUser: undefined,
         },
+        repeatable: false,
         input: inputOf([userMessage(prompt)]),
         ...{ deadlineAtMs, telemetry, signal: completion.signal ?? new AbortController().signal },
       };

@@ -89,6 +89,7 @@ export function completionEnd(changes: Partial<CompletionEnd> = {}): CompletionE
     attempts: 1,
     fellBack: false,
     streamed: false,
+    replayed: false,
     tokensIn: 100,
     tokensOut: 50,
     costPicoUsd: 123_450_000n,

@@ -1,13 +1,21 @@
 import { totalAttempts } from "../../core/attempt-totals.ts";
-import type { AttemptReport } from "../../core/gateway.ts";
+import { CompletionError, type CompletionResult } from "../../core/gateway.ts";
 import type { CompletionEnd } from "../../core/telemetry.ts";
 
-/** What a completion came to, for telemetry, also of one that failed. */
-export function completionEnd(
-  requestedModel: string,
-  attempts: readonly AttemptReport[],
-  streamed: boolean,
-): CompletionEnd {
+/** How a completion ended, as far as the attempts go. */
+export type Ended = Pick<CompletionResult, "attempts" | "replayed">;
+
+const NO_ATTEMPTS: Ended = { attempts: [], replayed: false };
+
+/** How a completion failed: with which attempts, and whether that happened before. */
+export function endOfFailed(error: unknown): Ended {
+  return error instanceof CompletionError ? error : NO_ATTEMPTS;
+}
+
+/** What a completion came to, for telemetry. The attempts of an earlier call were told when they were made. */
+export function completionEnd(requestedModel: string, ended: Ended, streamed: boolean): CompletionEnd {
+  const { replayed } = ended;
+  const attempts = replayed ? [] : ended.attempts;
   const totals = totalAttempts(attempts);
   const first = attempts[0];
   const last = attempts.at(-1);
@@ -20,6 +28,7 @@ export function completionEnd(
       (attempt) => attempt.provider !== first?.provider || attempt.model !== first?.model,
     ),
     streamed,
+    replayed,
     tokensIn: totals.usage?.tokensIn ?? 0,
     tokensOut: totals.usage?.tokensOut ?? 0,
     costPicoUsd: totals.costPicoUsd ?? 0n,

@@ -26,6 +26,8 @@ export function completionFromProto(
   violations.throwIfAny();
   return {
     requestId: call.requestId,
+    // An id in a header names a call for logs; proxies give one to many calls.
+    repeatable: proto.requestId !== "",
     principal: call.principal,
     model: proto.model,
     fallbackModels: proto.fallbackModels,

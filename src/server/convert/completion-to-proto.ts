@@ -20,7 +20,7 @@ import type {
   MessagePart,
   MessageRole,
 } from "../../core/completion.ts";
-import type { AttemptReport, CompletionResult, StreamResult } from "../../core/gateway.ts";
+import type { CompletionResult, StreamResult } from "../../core/gateway.ts";
 import { attemptsToProto } from "./usage-to-proto.ts";
 
 /** The answer to a unary completion. */
@@ -32,6 +32,7 @@ export function completionToProto(requestId: string, result: CompletionResult): 
     model: result.model,
     choices: result.choices.map(choiceToProto),
     ...attemptsToProto(result.attempts),
+    replayed: result.replayed,
   };
 }
 
@@ -51,24 +52,28 @@ export function finishedToProto(requestId: string, result: StreamResult): Stream
     finishReason: finishReasonToProto(finishReason),
   }));
   const finishReason = choices[0]?.finishReason ?? FinishReasonProto.UNSPECIFIED;
-  return finished(requestId, { choices, finishReason }, result.attempts);
+  return finished(requestId, { choices, finishReason }, result);
 }
 
 /** The last event of a stream that failed; the status of the call says why. */
-export function failedToProto(requestId: string, attempts: readonly AttemptReport[]): StreamCompleteResponse {
-  return finished(requestId, { choices: [], finishReason: FinishReasonProto.ERROR }, attempts);
+export function failedToProto(
+  requestId: string,
+  end: Pick<StreamResult, "attempts" | "replayed">,
+): StreamCompleteResponse {
+  return finished(requestId, { choices: [], finishReason: FinishReasonProto.ERROR }, end);
 }
 
 function finished(
   requestId: string,
   end: Pick<StreamFinished, "choices" | "finishReason">,
-  attempts: readonly AttemptReport[],
+  { attempts, replayed }: Pick<StreamResult, "attempts" | "replayed">,
 ): StreamCompleteResponse {
   const value: StreamFinished = {
     $typeName: "llmgateway.v1.StreamFinished",
     requestId,
     ...end,
     ...attemptsToProto(attempts),
+    replayed,
   };
   return event({ case: "finished", value });
 }

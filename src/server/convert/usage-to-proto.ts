@@ -94,8 +94,9 @@ export function attemptsToProto(attempts: readonly AttemptReport[]): {
 export function failedCompletionToProto(
   requestId: string,
   attempts: readonly AttemptReport[],
+  replayed: boolean,
 ): FailedCompletion {
-  return { $typeName: "llmgateway.v1.FailedCompletion", requestId, ...attemptsToProto(attempts) };
+  return { $typeName: "llmgateway.v1.FailedCompletion", requestId, ...attemptsToProto(attempts), replayed };
 }
 
 export function usageSourceToProto(source: UsageSourceName): UsageSource {

@@ -3,8 +3,8 @@ import {
   type StreamCompleteResponse,
 } from "../../../gen/es/llmgateway/v1/completion_pb.ts";
 import type { StreamDelta } from "../../core/completion.ts";
-import { CompletionError, type CompletionSink, type Gateway } from "../../core/gateway.ts";
-import { completionEnd } from "../convert/completion-end.ts";
+import type { CompletionSink, Gateway } from "../../core/gateway.ts";
+import { completionEnd, endOfFailed } from "../convert/completion-end.ts";
 import { completionFromProto } from "../convert/completion-from-proto.ts";
 import {
   completionToProto,
@@ -31,10 +31,10 @@ export function completionMethods(gateway: Gateway): readonly RpcMethod[] {
         const completion = completionFromProto(request, call);
         try {
           const result = await gateway.complete(completion);
-          call.completed(completionEnd(request.model, result.attempts, false));
+          call.completed(completionEnd(request.model, result, false));
           return completionToProto(call.requestId, result);
         } catch (error) {
-          call.completed(completionEnd(request.model, attemptsOf(error), false));
+          call.completed(completionEnd(request.model, endOfFailed(error), false));
           throw error;
         }
       },
@@ -60,21 +60,17 @@ async function stream(
 ): Promise<void> {
   if (!request) throwViolation("request", "required", "is required");
   const completion = completionFromProto(request, call, "request.");
-  out.lastWord = () => failedToProto(call.requestId, []);
+  out.lastWord = () => failedToProto(call.requestId, endOfFailed(undefined));
   try {
     const result = await gateway.stream(completion, sinkInto(out, call.requestId));
-    call.completed(completionEnd(request.model, result.attempts, true));
+    call.completed(completionEnd(request.model, result, true));
     out.push(finishedToProto(call.requestId, result), EVENT_BYTES);
   } catch (error) {
-    const attempts = attemptsOf(error);
-    call.completed(completionEnd(request.model, attempts, true));
-    if (attempts.length > 0 || out.pushed > 0) out.push(failedToProto(call.requestId, attempts), EVENT_BYTES);
+    const end = endOfFailed(error);
+    call.completed(completionEnd(request.model, end, true));
+    if (end.attempts.length > 0 || out.pushed > 0) out.push(failedToProto(call.requestId, end), EVENT_BYTES);
     throw error;
   }
-}
-
-function attemptsOf(error: unknown): CompletionError["attempts"] {
-  return error instanceof CompletionError ? error.attempts : [];
 }
 
 function sinkInto(out: StreamQueue<StreamCompleteResponse>, requestId: string): CompletionSink {

@@ -56,6 +56,7 @@ describe("without any variable", () => {
         streamTotalMs: 600_000,
         connectMs: 5_000,
       },
+      replay: { answerTtlMs: 86_400_000, maxBytes: 268_435_456, maxClaims: 2_000_000 },
       providers: [],
       aliases: new Map(),
       defaultChain: [
@@ -101,6 +102,13 @@ describe("the configuration", () => {
     });
     expect(deadlines).toMatchObject({ defaultMs: 2_500, streamIdleMs: 100, connectMs: 1_001 });
     expect(shutdownGraceMs).toBe(0);
+  });
+
+  it("takes how much is kept for repeated calls, and for how long", () => {
+    const { replay } = loadConfig({
+      ...{ REPLAY_TTL: "0", REPLAY_MAX_BYTES: "16777216", REPLAY_MAX_REQUESTS: "5000" },
+    });
+    expect(replay).toEqual({ answerTtlMs: 0, maxBytes: 16_777_216, maxClaims: 5_000 });
   });
 
   it("shortens the default deadline to the longest that is allowed", () => {
@@ -283,6 +291,9 @@ describe("mistakes", () => {
     ["PROVIDER_TIMEOUT", "30s"],
     ["PROVIDER_TIMEOUT", "1.0001"],
     ["STREAM_TIMEOUT", "Infinity"],
+    ["REPLAY_TTL", "604801"],
+    ["REPLAY_MAX_BYTES", "1"],
+    ["REPLAY_MAX_REQUESTS", "10"],
     ["OTEL_TRACES_SAMPLER_ARG", ".5"],
     ["CORS_ORIGINS", "app.example.com"],
     ["CORS_ORIGINS", "https://app.example.com/"],

@@ -6,7 +6,13 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { JOURNAL_FILE, type Journal, type JournalOptions, openJournal } from "../../../src/ledger/journal.ts";
+import {
+  DEFAULT_REPLAY_LIMITS,
+  JOURNAL_FILE,
+  type Journal,
+  type JournalOptions,
+  openJournal,
+} from "../../../src/ledger/journal.ts";
 import { type JournalOperation, openJournalStore } from "../../../src/ledger/journal-store.ts";
 import { createRandom } from "../../support/ledger-samples.ts";
 
@@ -151,7 +157,11 @@ test("a torn tail of the log costs nothing that was written before it", async ()
       garbled.fill(round, length, length + 200);
       writeFileSync(join(directory, `${JOURNAL_FILE}-wal`), garbled);
     }
-    const store = openJournalStore({ file: join(directory, JOURNAL_FILE), maxBytes: 1e9 });
+    const store = openJournalStore({
+      file: join(directory, JOURNAL_FILE),
+      maxBytes: 1e9,
+      replayLimits: DEFAULT_REPLAY_LIMITS,
+    });
     const sequences = store.read(0, 100_000).map(({ sequence }) => sequence);
     // A prefix of what was written, without gaps, and it takes new rows.
     expect(sequences).toEqual(sequences.map((_, index) => index + 1));
@@ -198,7 +208,11 @@ test("killed at 50 seeded moments, the process has lost nothing that it acknowle
     await delay(random() * 40);
     for (const line of await writing.kill()) (line.startsWith("s") ? settled : started).add(line.slice(2));
 
-    const store = openJournalStore({ file: join(directory, JOURNAL_FILE), maxBytes: 1e9 });
+    const store = openJournalStore({
+      file: join(directory, JOURNAL_FILE),
+      maxBytes: 1e9,
+      replayLimits: DEFAULT_REPLAY_LIMITS,
+    });
     const rows = store
       .read(0, 1_000_000)
       .map(({ json }) => (JSON.parse(json) as { attempt_id: string }).attempt_id);

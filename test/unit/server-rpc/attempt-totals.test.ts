@@ -103,17 +103,24 @@ test("sums do not depend on the order, and buckets go on summing to the totals",
 
 test("the end of a completion names the last provider, and says whether it fell back", () => {
   const attempts = [refused, attemptReport({ provider: "deepseek", model: "deepseek-flash" })];
-  expect(completionEnd("alias", attempts, true)).toEqual({
+  expect(completionEnd("alias", { attempts, replayed: false }, true)).toEqual({
     requestedModel: "alias",
     provider: "deepseek",
     model: "deepseek-flash",
     attempts: 2,
     fellBack: true,
     streamed: true,
+    replayed: false,
     tokensIn: 12,
     tokensOut: 7,
     costPicoUsd: 123_450_000n,
     providerWaitMs: 25,
   });
-  expect(completionEnd("m", [], false)).toMatchObject({ provider: undefined, attempts: 0, fellBack: false });
+  const none = { provider: undefined, attempts: 0, fellBack: false };
+  expect(completionEnd("m", { attempts: [], replayed: false }, false)).toMatchObject(none);
+  // Its attempts were counted when they were made.
+  expect(completionEnd("m", { attempts, replayed: true }, false)).toMatchObject({
+    ...none,
+    ...{ replayed: true, tokensIn: 0, tokensOut: 0, costPicoUsd: 0n, providerWaitMs: 0 },
+  });
 });

@@ -44,6 +44,12 @@ function violationsOf(init: Init): readonly (string | undefined)[][] {
   return [];
 }
 
+test("a call may be repeated when its message has an id, and not when only the header has one", () => {
+  const messages = [{ role: Role.USER, parts: [text("hi")] }];
+  expect(convert({ messages, requestId: "req-1" })).toMatchObject({ requestId: "req-1", repeatable: true });
+  expect(convert({ messages })).toMatchObject({ requestId: "req-1", repeatable: false });
+});
+
 test("a full request becomes a full call", () => {
   const result = convert({
     model: "openai/gpt-5-mini",

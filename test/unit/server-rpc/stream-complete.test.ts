@@ -151,6 +151,7 @@ test("deltas of one upstream read are merged for a reader that has not taken the
       model: "m",
       finishReasons: [{ choiceIndex: 0, finishReason: "tool_calls" }],
       attempts: [],
+      replayed: false,
     };
   });
   const client = createClient(CompletionService, createGrpcTransport({ baseUrl: running.http2Url }));

@@ -26,6 +26,13 @@ async function logged(options: Partial<TelemetryOptions> = {}) {
 }
 
 describe("the line of a request", () => {
+  it("says of one that was made before that it is a replay, which costs nothing", async () => {
+    const { telemetry, lines } = await logged();
+    const completion = completionEnd({ attempts: 0, replayed: true, costPicoUsd: 0n });
+    telemetry.requestStarted(start()).finished(end({ completion }));
+    expect(lines()[0]).toMatchObject({ replayed: true, attempts: 0, cost_usd: "0.000000000000" });
+  });
+
   it("is one, with exactly these fields", async () => {
     const { telemetry, raw, lines } = await logged();
     const request = telemetry.requestStarted(start());

@@ -82,6 +82,7 @@ describe("the metrics", () => {
       "counter llm_gateway_ledger_write_failures_total store",
       "counter llm_gateway_log_lines_dropped_total",
       "counter llm_gateway_rate_limit_refusals_total api_key_id,quota",
+      "counter llm_gateway_replays_total api_key_id,outcome",
       "counter llm_gateway_requests_total api_key_id,provider,status",
       "counter llm_gateway_retries_total provider,error_type",
       "counter llm_gateway_settlements_total provider,billing_state,usage_source",
@@ -155,6 +156,23 @@ describe("the metrics", () => {
     );
     expect(seen).toContain('llm_gateway_requests_total{api_key_id="k_1",provider="openai",status="error"} 1');
     expect(seen).toContain("llm_gateway_in_flight_requests 0");
+  });
+
+  it("count a call that was made before as a request, and nothing of it again", async () => {
+    const telemetry = await telemetryOf();
+    const request = telemetry.requestStarted(start());
+    request.authenticated("k_1");
+    request.replayed("answered");
+    const completion = completionEnd({
+      ...{ provider: undefined, model: undefined, attempts: 0, replayed: true, costPicoUsd: 0n },
+    });
+    request.finished(end({ completion }));
+    const seen = await samples(telemetry);
+    expect(seen).toContain('llm_gateway_replays_total{api_key_id="k_1",outcome="answered"} 1');
+    expect(seen).toContain('llm_gateway_requests_total{api_key_id="k_1",provider="none",status="ok"} 1');
+    for (const name of ["attempts", "cost", "tokens"])
+      expect(seen.filter((sample) => sample.startsWith(`llm_gateway_${name}_total`))).toEqual([]);
+    expect(seen).toContain("llm_gateway_overhead_seconds_count 0");
   });
 
   it("count what was refused without any provider", async () => {

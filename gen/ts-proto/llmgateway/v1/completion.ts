@@ -108,6 +108,10 @@ export interface CompleteRequest {
   /**
    * Names the request in answers, logs, traces and the ledger: at most 36 printable ASCII characters, best a UUID.
    * Made by the gateway when empty.
+   * It makes the call safe to repeat: for 24 hours a call of the same key with the same id and the same content is not
+   * made again, but answered with what became of the first one; see `replayed`. With another content it is refused
+   * (REQUEST_ID_REUSED). What failed without cost is forgotten, so that its repetition runs anew; what failed and may
+   * have cost money fails again, without RetryInfo: to try, and pay, again takes a new id.
    */
   requestId: string;
   /**
@@ -185,6 +189,11 @@ export interface CompleteResponse {
     | undefined;
   /** Every attempt, in order; the last one answered. */
   attempts: Attempt[];
+  /**
+   * This is the answer of an earlier call with the same `request_id`: no provider was called, nothing is charged again.
+   * Attempts, usage and cost are those of the earlier call.
+   */
+  replayed: boolean;
 }
 
 /** One answer. */
@@ -285,6 +294,11 @@ export interface StreamFinished {
     | undefined;
   /** Every attempt, in order. */
   attempts: Attempt[];
+  /**
+   * This is the answer of an earlier call with the same `request_id`: no provider was called, nothing is charged again.
+   * Attempts, usage and cost are those of the earlier call; the deltas were its text, in fewer pieces.
+   */
+  replayed: boolean;
 }
 
 /** Why one answer ended. */
@@ -759,7 +773,16 @@ export const CompleteRequest_TagsEntry: MessageFns<CompleteRequest_TagsEntry> = 
 };
 
 function createBaseCompleteResponse(): CompleteResponse {
-  return { requestId: "", provider: "", model: "", choices: [], usage: undefined, cost: undefined, attempts: [] };
+  return {
+    requestId: "",
+    provider: "",
+    model: "",
+    choices: [],
+    usage: undefined,
+    cost: undefined,
+    attempts: [],
+    replayed: false,
+  };
 }
 
 export const CompleteResponse: MessageFns<CompleteResponse> = {
@@ -784,6 +807,9 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
     }
     for (const v of message.attempts) {
       Attempt.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.replayed !== false) {
+      writer.uint32(64).bool(message.replayed);
     }
     return writer;
   },
@@ -857,6 +883,14 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
             message.attempts.push(Attempt.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.replayed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -882,6 +916,7 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
       usage: isSet(object.usage) ? Usage.fromJSON(object.usage) : undefined,
       cost: isSet(object.cost) ? Cost.fromJSON(object.cost) : undefined,
       attempts: globalThis.Array.isArray(object?.attempts) ? object.attempts.map((e: any) => Attempt.fromJSON(e)) : [],
+      replayed: isSet(object.replayed) ? globalThis.Boolean(object.replayed) : false,
     };
   },
 
@@ -908,6 +943,9 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
     if (message.attempts?.length) {
       obj.attempts = message.attempts.map((e) => Attempt.toJSON(e));
     }
+    if (message.replayed !== false) {
+      obj.replayed = message.replayed;
+    }
     return obj;
   },
 
@@ -923,6 +961,7 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
     message.usage = (object.usage !== undefined && object.usage !== null) ? Usage.fromPartial(object.usage) : undefined;
     message.cost = (object.cost !== undefined && object.cost !== null) ? Cost.fromPartial(object.cost) : undefined;
     message.attempts = object.attempts?.map((e) => Attempt.fromPartial(e)) || [];
+    message.replayed = object.replayed ?? false;
     return message;
   },
 };
@@ -1702,7 +1741,15 @@ export const ToolCallDelta: MessageFns<ToolCallDelta> = {
 };
 
 function createBaseStreamFinished(): StreamFinished {
-  return { requestId: "", choices: [], finishReason: 0, usage: undefined, cost: undefined, attempts: [] };
+  return {
+    requestId: "",
+    choices: [],
+    finishReason: 0,
+    usage: undefined,
+    cost: undefined,
+    attempts: [],
+    replayed: false,
+  };
 }
 
 export const StreamFinished: MessageFns<StreamFinished> = {
@@ -1724,6 +1771,9 @@ export const StreamFinished: MessageFns<StreamFinished> = {
     }
     for (const v of message.attempts) {
       Attempt.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.replayed !== false) {
+      writer.uint32(56).bool(message.replayed);
     }
     return writer;
   },
@@ -1789,6 +1839,14 @@ export const StreamFinished: MessageFns<StreamFinished> = {
             message.attempts.push(Attempt.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.replayed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1819,6 +1877,7 @@ export const StreamFinished: MessageFns<StreamFinished> = {
       usage: isSet(object.usage) ? Usage.fromJSON(object.usage) : undefined,
       cost: isSet(object.cost) ? Cost.fromJSON(object.cost) : undefined,
       attempts: globalThis.Array.isArray(object?.attempts) ? object.attempts.map((e: any) => Attempt.fromJSON(e)) : [],
+      replayed: isSet(object.replayed) ? globalThis.Boolean(object.replayed) : false,
     };
   },
 
@@ -1842,6 +1901,9 @@ export const StreamFinished: MessageFns<StreamFinished> = {
     if (message.attempts?.length) {
       obj.attempts = message.attempts.map((e) => Attempt.toJSON(e));
     }
+    if (message.replayed !== false) {
+      obj.replayed = message.replayed;
+    }
     return obj;
   },
 
@@ -1856,6 +1918,7 @@ export const StreamFinished: MessageFns<StreamFinished> = {
     message.usage = (object.usage !== undefined && object.usage !== null) ? Usage.fromPartial(object.usage) : undefined;
     message.cost = (object.cost !== undefined && object.cost !== null) ? Cost.fromPartial(object.cost) : undefined;
     message.attempts = object.attempts?.map((e) => Attempt.fromPartial(e)) || [];
+    message.replayed = object.replayed ?? false;
     return message;
   },
 };

@@ -79,6 +79,12 @@ export const ErrorReason = {
   ERROR_REASON_UNIMPLEMENTED: 30,
   /** ERROR_REASON_INTERNAL - A defect of the gateway. Code INTERNAL, HTTP 500. */
   ERROR_REASON_INTERNAL: 31,
+  /** ERROR_REASON_REQUEST_ID_REUSED - Another call of this key has the same request id and another content. Code ALREADY_EXISTS, HTTP 409. */
+  ERROR_REASON_REQUEST_ID_REUSED: 32,
+  /** ERROR_REASON_REQUEST_OUTCOME_UNKNOWN - What became of the earlier call with this request id is not known; it may have cost money. Code ABORTED, HTTP 409. */
+  ERROR_REASON_REQUEST_OUTCOME_UNKNOWN: 33,
+  /** ERROR_REASON_REQUEST_ANSWER_NOT_KEPT - The earlier call with this request id has ended, but its answer is not kept. Code ABORTED, HTTP 409. */
+  ERROR_REASON_REQUEST_ANSWER_NOT_KEPT: 34,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -117,6 +123,9 @@ export namespace ErrorReason {
   export type ERROR_REASON_CONTENT_FILTERED = typeof ErrorReason.ERROR_REASON_CONTENT_FILTERED;
   export type ERROR_REASON_UNIMPLEMENTED = typeof ErrorReason.ERROR_REASON_UNIMPLEMENTED;
   export type ERROR_REASON_INTERNAL = typeof ErrorReason.ERROR_REASON_INTERNAL;
+  export type ERROR_REASON_REQUEST_ID_REUSED = typeof ErrorReason.ERROR_REASON_REQUEST_ID_REUSED;
+  export type ERROR_REASON_REQUEST_OUTCOME_UNKNOWN = typeof ErrorReason.ERROR_REASON_REQUEST_OUTCOME_UNKNOWN;
+  export type ERROR_REASON_REQUEST_ANSWER_NOT_KEPT = typeof ErrorReason.ERROR_REASON_REQUEST_ANSWER_NOT_KEPT;
   export type UNRECOGNIZED = typeof ErrorReason.UNRECOGNIZED;
 }
 
@@ -218,6 +227,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 31:
     case "ERROR_REASON_INTERNAL":
       return ErrorReason.ERROR_REASON_INTERNAL;
+    case 32:
+    case "ERROR_REASON_REQUEST_ID_REUSED":
+      return ErrorReason.ERROR_REASON_REQUEST_ID_REUSED;
+    case 33:
+    case "ERROR_REASON_REQUEST_OUTCOME_UNKNOWN":
+      return ErrorReason.ERROR_REASON_REQUEST_OUTCOME_UNKNOWN;
+    case 34:
+    case "ERROR_REASON_REQUEST_ANSWER_NOT_KEPT":
+      return ErrorReason.ERROR_REASON_REQUEST_ANSWER_NOT_KEPT;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -291,6 +309,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_UNIMPLEMENTED";
     case ErrorReason.ERROR_REASON_INTERNAL:
       return "ERROR_REASON_INTERNAL";
+    case ErrorReason.ERROR_REASON_REQUEST_ID_REUSED:
+      return "ERROR_REASON_REQUEST_ID_REUSED";
+    case ErrorReason.ERROR_REASON_REQUEST_OUTCOME_UNKNOWN:
+      return "ERROR_REASON_REQUEST_OUTCOME_UNKNOWN";
+    case ErrorReason.ERROR_REASON_REQUEST_ANSWER_NOT_KEPT:
+      return "ERROR_REASON_REQUEST_ANSWER_NOT_KEPT";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -279,7 +279,11 @@ export interface FailedCompletion {
     | Usage
     | undefined;
   /** Cost of all attempts. */
-  cost?: Cost | undefined;
+  cost?:
+    | Cost
+    | undefined;
+  /** This is the failure of an earlier call with the same `request_id`: no provider was called, nothing is charged again. */
+  replayed: boolean;
 }
 
 function createBaseUsage(): Usage {
@@ -895,7 +899,7 @@ export const Attempt: MessageFns<Attempt> = {
 };
 
 function createBaseFailedCompletion(): FailedCompletion {
-  return { requestId: "", attempts: [], usage: undefined, cost: undefined };
+  return { requestId: "", attempts: [], usage: undefined, cost: undefined, replayed: false };
 }
 
 export const FailedCompletion: MessageFns<FailedCompletion> = {
@@ -911,6 +915,9 @@ export const FailedCompletion: MessageFns<FailedCompletion> = {
     }
     if (message.cost !== undefined) {
       Cost.encode(message.cost, writer.uint32(34).fork()).join();
+    }
+    if (message.replayed !== false) {
+      writer.uint32(40).bool(message.replayed);
     }
     return writer;
   },
@@ -960,6 +967,14 @@ export const FailedCompletion: MessageFns<FailedCompletion> = {
             message.cost = Cost.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.replayed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -982,6 +997,7 @@ export const FailedCompletion: MessageFns<FailedCompletion> = {
       attempts: globalThis.Array.isArray(object?.attempts) ? object.attempts.map((e: any) => Attempt.fromJSON(e)) : [],
       usage: isSet(object.usage) ? Usage.fromJSON(object.usage) : undefined,
       cost: isSet(object.cost) ? Cost.fromJSON(object.cost) : undefined,
+      replayed: isSet(object.replayed) ? globalThis.Boolean(object.replayed) : false,
     };
   },
 
@@ -999,6 +1015,9 @@ export const FailedCompletion: MessageFns<FailedCompletion> = {
     if (message.cost !== undefined) {
       obj.cost = Cost.toJSON(message.cost);
     }
+    if (message.replayed !== false) {
+      obj.replayed = message.replayed;
+    }
     return obj;
   },
 
@@ -1011,6 +1030,7 @@ export const FailedCompletion: MessageFns<FailedCompletion> = {
     message.attempts = object.attempts?.map((e) => Attempt.fromPartial(e)) || [];
     message.usage = (object.usage !== undefined && object.usage !== null) ? Usage.fromPartial(object.usage) : undefined;
     message.cost = (object.cost !== undefined && object.cost !== null) ? Cost.fromPartial(object.cost) : undefined;
+    message.replayed = object.replayed ?? false;
     return message;
   },
 };

@@ -1,0 +1,41 @@
+import { createHmac } from "node:crypto";
+import type { CompletionCall } from "../core/gateway.ts";
+import type { RequestLogEntry } from "../core/ledger.ts";
+
+export type CompletionMethod = RequestLogEntry["method"];
+
+/** Says by 128 bits what a call asks for. Keyed, so that what is stored of it confirms no guess at a prompt. */
+export type Fingerprint = (method: CompletionMethod, call: CompletionCall) => string;
+
+const FINGERPRINT_BYTES = 16;
+
+/**
+ * What defines a call: everything that its caller wrote, but neither the deadline nor the credential, for both may
+ * differ when the same call is made again.
+ */
+export function createFingerprint(key: Uint8Array): Fingerprint {
+  return (method, call) => {
+    const { model, fallbackModels, endUser, input } = call;
+    const content = [method, model, fallbackModels, ownTags(call), endUser, input];
+    const digest = createHmac("sha256", key).update(encode(content)).digest();
+    return digest.subarray(0, FINGERPRINT_BYTES).toString("base64url");
+  };
+}
+
+/** Without those that came from the key: an operator may change them between two calls. */
+function ownTags({ tags, principal }: CompletionCall): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(tags).filter(([name, value]) => principal.tags[name] !== value));
+}
+
+/** One text for one value, whatever the order of its properties; a property that is undefined is as good as none. */
+function encode(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value !== "object" || value === null) return String(value);
+  if (value instanceof Uint8Array) return `<${Buffer.from(value).toString("base64")}>`;
+  if (Array.isArray(value)) return `[${value.map(encode).join()}]`;
+  const properties = Object.entries(value)
+    .filter(([, property]) => property !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${properties.map(([name, property]) => `${JSON.stringify(name)}:${encode(property)}`).join()}}`;
+}

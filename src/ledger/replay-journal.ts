@@ -1,0 +1,96 @@
+import { hash } from "node:crypto";
+import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
+import type { CallMemory, Claim, Conclusion, Ending, Remembered } from "../core/replay.ts";
+import type { Journal } from "./journal.ts";
+import { decodeConclusion, encodeConclusion } from "./replay-codec.ts";
+import type { ReplaySeal } from "./replay-seal.ts";
+import type { ReplayOperation } from "./replay-table.ts";
+
+export interface ReplayJournalOptions {
+  readonly journal: Journal;
+  readonly seal: ReplaySeal;
+  readonly clock: Clock;
+  /** How long answers are kept; 0 keeps none. Claims are kept as long, and 24 hours at least. @default 24 h */
+  readonly answerTtlMs?: number;
+  /** A larger answer is not kept. @default 1 MiB */
+  readonly maxAnswerBytes?: number;
+}
+
+/** What the journal remembers of repeatable calls. */
+export interface ReplayJournal extends CallMemory {
+  /** To become durable with the call's first intent. */
+  claimOperation(claim: Claim): ReplayOperation;
+  /** To become durable with the request's row. */
+  endOperation(ending: Ending): ReplayOperation;
+  /** Told when an operation of `endOperation` is durable. */
+  durable(claim: Claim, operation: ReplayOperation): void;
+  /** What was sealed for the claim; undefined when it cannot be read. */
+  open(sealed: Uint8Array, claim: Claim): Conclusion | undefined;
+  /** Stops forgetting what expires. */
+  stop(): void;
+}
+
+export const DEFAULT_REPLAY_TTL_MS = 86_400_000;
+export const DEFAULT_MAX_ANSWER_BYTES = 1_048_576;
+/** For the times in which no call comes, which would forget what has expired on its way. */
+const SWEEP_INTERVAL_MS = 10_000;
+/** 128 bits: no two calls of a gateway share it. */
+const CALL_KEY_BYTES = 16;
+
+export function createReplayJournal(options: ReplayJournalOptions): ReplayJournal {
+  const { journal, seal, clock } = options;
+  const { answerTtlMs = DEFAULT_REPLAY_TTL_MS, maxAnswerBytes = DEFAULT_MAX_ANSWER_BYTES } = options;
+  const claimTtlMs = Math.max(answerTtlMs, DEFAULT_REPLAY_TTL_MS);
+  const nowMs = () => clock.now().getTime();
+  const sweep = setInterval(() => {
+    void journal.add([{ kind: "sweep", nowMs: nowMs() }], "drop");
+  }, SWEEP_INTERVAL_MS).unref();
+
+  const sealConclusion = ({ claim, conclusion }: Ending): Uint8Array | undefined => {
+    if (answerTtlMs === 0 || conclusion === "forgotten" || conclusion === "not_kept") return undefined;
+    const plain = encodeConclusion(conclusion);
+    return plain.byteLength > maxAnswerBytes ? undefined : seal.seal(plain, ownerOf(claim));
+  };
+
+  const open = (sealed: Uint8Array, claim: Claim): Conclusion | undefined => {
+    const plain = seal.open(sealed, ownerOf(claim));
+    return plain && decodeConclusion(plain);
+  };
+
+  return {
+    open,
+    durable: () => {},
+    withdraw: () => {},
+    claimOperation: (claim) => ({
+      kind: "claim",
+      callKey: callKeyOf(claim),
+      fingerprint: claim.fingerprint,
+      nowMs: nowMs(),
+      expiresAtMs: nowMs() + claimTtlMs,
+    }),
+    endOperation(ending) {
+      const callKey = callKeyOf(ending.claim);
+      if (ending.conclusion === "forgotten") return { kind: "release", callKey };
+      const sealed = sealConclusion(ending);
+      return { kind: "conclude", callKey, sealed, nowMs: nowMs(), expiresAtMs: nowMs() + answerTtlMs };
+    },
+    async recall(claim): Promise<Remembered | undefined> {
+      const stored = await journal.recall(callKeyOf(claim), nowMs()).catch((cause: unknown) => {
+        throw new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot be read now", { cause });
+      });
+      if (!stored) return undefined;
+      const { fingerprint, concluded, sealed } = stored;
+      if (!concluded) return { fingerprint, conclusion: "unknown" };
+      return { fingerprint, conclusion: (sealed && open(sealed, { ...claim, fingerprint })) ?? "not_kept" };
+    },
+    stop: () => clearInterval(sweep),
+  };
+}
+
+/** Neither part of the first two can contain the space. */
+const ownerOf = ({ apiKeyId, requestId, fingerprint }: Claim) => `${apiKeyId} ${requestId} ${fingerprint}`;
+
+function callKeyOf({ apiKeyId, requestId }: Claim): Uint8Array {
+  return new Uint8Array(hash("sha256", `${apiKeyId} ${requestId}`, "buffer").subarray(0, CALL_KEY_BYTES));
+}
