@@ -59,9 +59,8 @@ export function toReportsMarkdown(run: ReportsRun): string {
         figures.name,
         String(figures.batchRows),
         ...[figures.rowsPerSecond, figures.recordsPerSecond].map(count),
-        ...[figures.nodeCpuMicrosPerRow, figures.batchP50Ms, figures.batchP99Ms].map((value) =>
-          value.toFixed(1),
-        ),
+        ...[figures.databaseCpuMicrosPerRow, figures.nodeCpuMicrosPerRow].map((value) => value.toFixed(1)),
+        ...[figures.batchP50Ms, figures.batchP99Ms].map((value) => value.toFixed(1)),
       ]),
     ),
     `**Exactness:** ${count(Number(run.exactness.records))} records, ${count(Number(run.exactness.requests))} requests, ` +
