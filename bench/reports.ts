@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { createCostReader } from "../src/ledger/cost-reader.ts";
 import { checkExactness } from "./reports/check-exactness.ts";
+import { createCpuMeter } from "./reports/cpu-meter.ts";
 import { explainPlans } from "./reports/explain-plans.ts";
 import { measureIngest } from "./reports/measure-ingest.ts";
 import { measurePages } from "./reports/measure-pages.ts";
@@ -44,11 +45,13 @@ async function measure(workspace: Workspace, options: ReportsOptions): Promise<R
 
   const made = await part("making", () => makeReportDatabase(workspace, workload, progress));
   const { database } = made;
+  const { query } = database;
   const reader = createCostReader(database);
-  const reports = await part("reports", () => measureReports(reader, workload, options.runs));
-  const pages = await part("pages", () => measurePages(reader, database.query, workload, options.runs));
+  const readCpu = createCpuMeter(query);
+  const reports = await part("reports", () => measureReports(reader, workload, options.runs, readCpu));
+  const pages = await part("pages", () => measurePages({ reader, query, readCpu }, workload, options.runs));
   const plans = options.plans ? await part("plans", () => explainPlans(database, workload)) : [];
-  const ingest = await part("ingest", () => measureIngest(database, options.ingestRows));
+  const ingest = await part("ingest", () => measureIngest(database, options.ingestRows, readCpu));
   const exactness = await part("exactness", () => checkExactness(reader, made.patiently, workload));
   return {
     ...{ startedAt, rows: options.rows, runs: options.runs, settings: SETTINGS, loadAverages },

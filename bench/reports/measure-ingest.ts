@@ -7,6 +7,7 @@ import {
 import type { LedgerDatabase } from "../../src/ledger/ledger-database.ts";
 import { chargeToJson, requestToJson } from "../../src/ledger/stored-rows.ts";
 import { createRandom, sampleOutcome, sampleRequest } from "../../test/support/ledger-samples.ts";
+import type { CpuMeter } from "./cpu-meter.ts";
 import { KEYS, MODELS, PROVIDERS } from "./workload.ts";
 
 export interface IngestFigures {
@@ -15,6 +16,7 @@ export interface IngestFigures {
   readonly rowsPerSecond: number;
   readonly recordsPerSecond: number;
   readonly nodeCpuMicrosPerRow: number;
+  readonly databaseCpuMicrosPerRow: number;
   readonly batchP50Ms: number;
   readonly batchP99Ms: number;
 }
@@ -26,6 +28,7 @@ const WAITING_BATCHES = 3;
 export async function measureIngest(
   database: Pick<LedgerDatabase, "query">,
   rows: number,
+  readCpu: CpuMeter,
 ): Promise<readonly IngestFigures[]> {
   const figures: IngestFigures[] = [];
   const writes = [
@@ -33,8 +36,17 @@ export async function measureIngest(
     { name: "attempts alone", batchRows: DEFAULT_MAX_BATCH_ROWS, withRequests: false, rows },
     { name: "an attempt and its request", batchRows: 2, withRequests: true, rows: Math.min(rows, 4_000) },
   ];
-  for (const { name, batchRows, withRequests, rows: count } of writes)
-    figures.push({ name, batchRows, ...(await write(database, makeRows(count, withRequests), batchRows)) });
+  for (const { name, batchRows, withRequests, rows: count } of writes) {
+    const made = makeRows(count, withRequests);
+    const before = await readCpu();
+    const written = await write(database, made, batchRows);
+    const after = await readCpu();
+    figures.push({
+      ...{ name, batchRows, ...written },
+      nodeCpuMicrosPerRow: ((after.nodeMs - before.nodeMs) * 1_000) / made.length,
+      databaseCpuMicrosPerRow: ((after.databaseMs - before.databaseMs) * 1_000) / made.length,
+    });
+  }
   return figures;
 }
 
@@ -51,7 +63,6 @@ async function write(
     onWriteError: (error) => errors.push(error),
   });
   const startedAtMs = performance.now();
-  const cpuBefore = process.cpuUsage();
   let waiting: Promise<void>[] = [];
   for (let first = 0; first < rows.length; first += batchRows) {
     waiting.push(...rows.slice(first, first + batchRows).map((row) => writer.add(row)));
@@ -60,7 +71,6 @@ async function write(
     waiting = waiting.slice(batchRows);
   }
   await Promise.all(waiting);
-  const { user, system } = process.cpuUsage(cpuBefore);
   const seconds = (performance.now() - startedAtMs) / 1_000;
   if (errors.length > 0) throw errors[0];
   const sorted = durations.toSorted((a, b) => a - b);
@@ -68,7 +78,6 @@ async function write(
   return {
     rowsPerSecond: rows.length / seconds,
     recordsPerSecond: records / seconds,
-    nodeCpuMicrosPerRow: (user + system) / rows.length,
     batchP50Ms: sorted[Math.ceil(sorted.length * 0.5) - 1] ?? Number.NaN,
     batchP99Ms: sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.NaN,
   };

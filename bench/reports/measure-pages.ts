@@ -1,6 +1,7 @@
 import type { CostFilter, CostReader } from "../../src/core/ledger.ts";
 import type { SqlQuery } from "../../src/ledger/ledger-database.ts";
 import { formatPageToken } from "../../src/ledger/page-token.ts";
+import type { CpuMeter } from "./cpu-meter.ts";
 import { ALL, BUSY_KEY, RARE_KEY } from "./measure-reports.ts";
 import { type Timings, timeRuns } from "./timings.ts";
 import type { Workload } from "./workload.ts";
@@ -49,8 +50,11 @@ export function pageCases({ start, end }: Workload): readonly PageCase[] {
 
 /** Each listing at its first page, from the middle of the records, and at the oldest of them. */
 export async function measurePages(
-  reader: CostReader,
-  query: SqlQuery,
+  {
+    reader,
+    query,
+    readCpu,
+  }: { readonly reader: CostReader; readonly query: SqlQuery; readonly readCpu: CpuMeter },
   workload: Workload,
   runs: number,
 ): Promise<readonly PageFigures[]> {
@@ -64,7 +68,7 @@ export async function measurePages(
     for (const { depth, share } of depths) {
       const pageToken = share === 0 ? undefined : await tokenAt(query, filter, workload, share);
       let records = 0;
-      const timings = await timeRuns(runs, async () => {
+      const timings = await timeRuns(runs, readCpu, async () => {
         records = (await reader.listRecords({ filter, pageSize, pageToken })).records.length;
       });
       figures.push({

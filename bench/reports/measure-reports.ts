@@ -1,4 +1,5 @@
 import type { CostFilter, CostQuery, CostReader } from "../../src/core/ledger.ts";
+import type { CpuMeter } from "./cpu-meter.ts";
 import { type Timings, timeRuns } from "./timings.ts";
 import type { Workload } from "./workload.ts";
 
@@ -86,11 +87,12 @@ export async function measureReports(
   reader: CostReader,
   workload: Workload,
   runs: number,
+  readCpu: CpuMeter,
 ): Promise<readonly ReportFigures[]> {
   const figures: ReportFigures[] = [];
   for (const { name, query, goalMs } of reportCases(workload)) {
     let rows = 0;
-    const timings = await timeRuns(runs, async () => {
+    const timings = await timeRuns(runs, readCpu, async () => {
       rows = (await reader.query(query)).rows.length;
     });
     figures.push({ name, rows, goalMs, ...timings });

@@ -9,7 +9,10 @@ import { takeIndexesAway } from "./bare-tables.ts";
 import { makeRecords, makeRollups, type Workload } from "./workload.ts";
 
 /** As an operator would set a database of this size up; the rest is PostgreSQL's default, fsync included. */
-export const SETTINGS = ["shared_buffers=1GB", "max_wal_size=8GB", "effective_cache_size=4GB"];
+export const SETTINGS = [
+  ...["shared_buffers=1GB", "effective_cache_size=4GB", "max_wal_size=8GB"],
+  ...["work_mem=64MB", "maintenance_work_mem=512MB"],
+];
 
 export interface ReportDatabase {
   readonly database: Database;

@@ -47,7 +47,7 @@ const fromRollup = ({ table, unit }: Rollup): Source => ({
 /**
  * The statement of a report: one row per group with `key_0`, … and the sums, both as text.
  *
- * Segments of a rollup are corrected by what was recorded after `asOf`; segments of records read what was recorded
+ * What all rollups come to is corrected by what was recorded after `asOf`; segments of records read what was recorded
  * before it.
  */
 export function buildCostStatement(
@@ -79,14 +79,18 @@ function buildBranches(
   const branch = createBranch(query, bindings);
   const recorded = (comparison: "<" | ">="): string =>
     `recorded_at ${comparison} ${bindings.bind(asOf.toISOString())}::timestamptz`;
-  const positive = segments.flatMap(({ source, ...interval }) =>
-    source === "records"
-      ? [RECORDS, REQUESTS].map((table) => branch(table, interval, recorded("<")))
-      : [branch(fromRollup(source), interval)],
-  );
+  const stretches = segments.flatMap(({ source, sign, ...interval }) => {
+    const signed = sign === 1 ? (table: Source) => table : negated;
+    return source === "records"
+      ? [RECORDS, REQUESTS].map((table) => branch(signed(table), interval, recorded("<")))
+      : [branch(signed(fromRollup(source)), interval)];
+  });
   const summed = spanOfRollups(segments);
-  if (!summed) return positive;
-  return [...positive, ...[RECORDS, REQUESTS].map((table) => branch(negated(table), summed, recorded(">=")))];
+  if (!summed) return stretches;
+  return [
+    ...stretches,
+    ...[RECORDS, REQUESTS].map((table) => branch(negated(table), summed, recorded(">="))),
+  ];
 }
 
 /** One SELECT over one table and one interval. */

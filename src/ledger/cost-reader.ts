@@ -42,7 +42,7 @@ export function createCostReader(database: LedgerDatabase, options: CostReaderOp
 
 async function readReport(database: LedgerReadSession, query: CostQuery): Promise<CostReport> {
   const asOf = await settleAsOf(database, query.asOf);
-  const segments = divideReport(query);
+  const segments = divideReport(query, asOf);
   const { text, values } = buildCostStatement(query, segments, { asOf, limit: MAX_REPORT_ROWS + 1 });
   const found = await database.snapshot((run) => run(text, values));
   await assertReportKept(database, segments, asOf);

@@ -7,7 +7,6 @@ import {
   createBindings,
   detailConditions,
   sharedConditions,
-  within,
 } from "./filter-sql.ts";
 import type { LedgerReadSession, SqlQuery } from "./ledger-database.ts";
 import { assertRecordsKept } from "./ledger-retention.ts";
@@ -19,7 +18,7 @@ import { RECORD_SELECT, toCostRecord } from "./record-row.ts";
  * then ends, full or not. So a page takes milliseconds however rare the records are that the filter lets through, and
  * tags, models and end users need no index that each record would have to pay for.
  */
-export const MAX_SCANNED_RECORDS = 10_000;
+export const MAX_SCANNED_RECORDS = 5_000;
 
 /**
  * One page of attempts, newest first. All pages of a listing stand for the instant of the first one, so records that
@@ -79,7 +78,10 @@ async function findScanEnd(
   const bindings = createBindings();
   const { apiKeyIds } = filter;
   const indexed = { ...ANYTHING, apiKeyIds: apiKeyIds.length === 1 ? apiKeyIds : [] };
-  const conditions = [...withinPage(filter, after, bindings), ...sharedConditions(indexed, bindings)];
+  const conditions = [
+    ...withinPage(filter, { after, scanEnd: undefined }, bindings),
+    ...sharedConditions(indexed, bindings),
+  ];
   const [row] = await run(
     `SELECT (extract(epoch FROM occurred_at) * 1000)::float8 AS occurred_at_ms, record_id::text AS record_id
 FROM cost_record WHERE ${conditions.join(" AND ")}
@@ -106,8 +108,7 @@ function buildPageStatement(
   const bindings = createBindings();
   const { bind } = bindings;
   const conditions = [
-    ...withinPage(filter, after, bindings),
-    ...(scanEnd ? comparePosition(">=", scanEnd, bindings) : []),
+    ...withinPage(filter, { after, scanEnd }, bindings),
     `recorded_at < ${bind(asOf.toISOString())}::timestamptz`,
     ...sharedConditions(filter, bindings),
     ...detailConditions(filter, bindings),
@@ -117,23 +118,27 @@ ${NEWEST_FIRST} LIMIT ${bind(limit)}::bigint`;
   return { text, values: bindings.values };
 }
 
+/**
+ * The records between two positions. Of the times, only the narrower bound is named: an index scan would begin at the
+ * first one that it finds, and pass over everything from there.
+ */
 function withinPage(
   filter: CostFilter,
-  after: RecordPosition | undefined,
+  {
+    after,
+    scanEnd,
+  }: { readonly after: RecordPosition | undefined; readonly scanEnd: RecordPosition | undefined },
   bindings: Bindings,
 ): readonly string[] {
-  return [within("occurred_at", filter, bindings), ...(after ? comparePosition("<", after, bindings) : [])];
-}
-
-/** Told apart from the pair, the time alone lets the planner leave out whole months. */
-function comparePosition(
-  comparison: "<" | ">=",
-  { occurredAt, recordId }: RecordPosition,
-  { bind }: Bindings,
-): readonly string[] {
-  const instant = `${bind(occurredAt.toISOString())}::timestamptz`;
+  const { bind } = bindings;
+  const instant = (date: Date): string => `${bind(date.toISOString())}::timestamptz`;
+  const pair = ({ occurredAt, recordId }: RecordPosition): string =>
+    `(${instant(occurredAt)}, ${bind(recordId)}::uuid)`;
+  const isInside = after !== undefined && after.occurredAt < filter.end;
   return [
-    `(occurred_at, record_id) ${comparison} (${instant}, ${bind(recordId)}::uuid)`,
-    `occurred_at ${comparison === "<" ? "<=" : ">="} ${instant}`,
+    `occurred_at >= ${instant(scanEnd?.occurredAt ?? filter.start)}`,
+    isInside ? `occurred_at <= ${instant(after.occurredAt)}` : `occurred_at < ${instant(filter.end)}`,
+    ...(scanEnd ? [`(occurred_at, record_id) >= ${pair(scanEnd)}`] : []),
+    ...(after ? [`(occurred_at, record_id) < ${pair(after)}`] : []),
   ];
 }

@@ -8,45 +8,76 @@ export interface Interval {
   readonly end: Date;
 }
 
-/** A part of a report's interval, and what it is summed from. */
+/** A stretch of time, what it is summed from, and whether that is added or taken off. */
 export interface Segment extends Interval {
   readonly source: Rollup | "records";
+  readonly sign: 1 | -1;
 }
 
 /**
- * Divides a report's interval, without gaps, into parts that are each summed from the coarsest table that answers
- * exactly: whole months, at their ends whole days, then whole hours, and what is left from the records. Records alone
- * know tags and end users.
+ * Divides a report's interval into stretches that are each summed from the coarsest table that answers exactly. Each end
+ * is rounded to the nearest month, and the difference made up in days, then in hours, then from the records; where it
+ * was rounded outwards, the difference is taken off. So a report reads half a month of days at each end at most. Records
+ * alone know tags and end users.
  *
- * A rollup is of now. A report of a past instant takes from it the stretches that had ended by then, of which little
- * was recorded later (that is taken off again), and reads the records of the rest.
+ * Sums are of now. A report of a past instant uses them up to that instant, less what was recorded later, which is
+ * little, and reads the records of the rest.
+ * @param asOf the instant that the report stands for
  */
-export function divideReport(query: CostQuery): readonly Segment[] {
-  const { start, end, asOf } = query;
+export function divideReport(query: CostQuery, asOf: Date): readonly Segment[] {
+  const { start, end } = query;
   const rollups = usableRollups(query);
-  if (asOf === undefined || end <= asOf) return divide({ start, end }, rollups);
-  if (asOf <= start) return [{ source: "records", start, end }];
-  return [...divide({ start, end: asOf }, rollups), { source: "records", start: asOf, end }];
-}
-
-/** What rollups are read for, in one piece: finer ones adjoin coarser ones. Undefined when none is read. */
-export function spanOfRollups(segments: readonly Segment[]): Interval | undefined {
-  const summed = segments.filter(({ source }) => source !== "records");
-  const [first, last] = [summed.at(0), summed.at(-1)];
-  return first && last && { start: first.start, end: last.end };
-}
-
-function divide({ start, end }: Interval, rollups: readonly Rollup[]): readonly Segment[] {
-  if (start >= end) return [];
-  const [coarsest, ...finer] = rollups;
-  if (!coarsest) return [{ source: "records", start, end }];
-  const whole = wholeStretches({ start, end }, coarsest.unit);
-  if (whole.start >= whole.end) return divide({ start, end }, finer);
+  // Nothing has happened after now, so there is nothing to read.
+  if (query.asOf === undefined) return divide({ start, end }, rollups, createMeasure(asOf));
+  if (end <= asOf) return divide({ start, end }, rollups, createMeasure(undefined));
+  if (asOf <= start) return [{ source: "records", sign: 1, start, end }];
   return [
-    ...divide({ start, end: whole.start }, finer),
-    { source: coarsest, ...whole },
-    ...divide({ start: whole.end, end }, finer),
+    ...divide({ start, end: asOf }, rollups, createMeasure(undefined)),
+    { source: "records", sign: 1, start: asOf, end },
   ];
+}
+
+function divide({ start, end }: Interval, rollups: readonly Rollup[], measure: Measure): readonly Segment[] {
+  const segments: Segment[] = [];
+  let covered: Interval | undefined;
+  const add = (source: Segment["source"], from: Date, to: Date): void => {
+    if (from < to) segments.push({ source, sign: 1, start: from, end: to });
+    if (from > to) segments.push({ source, sign: -1, start: to, end: from });
+  };
+  for (const rollup of rollups) {
+    const rounded: Interval = {
+      start: nearest(start, rollup.unit, measure),
+      end: nearest(end, rollup.unit, measure),
+    };
+    if (covered) {
+      add(rollup, rounded.start, covered.start);
+      add(rollup, covered.end, rounded.end);
+    } else {
+      const left = measure(start, rounded.start) + measure(end, rounded.end);
+      if (rounded.start >= rounded.end || left >= measure(start, end)) continue;
+      add(rollup, rounded.start, rounded.end);
+    }
+    covered = rounded;
+  }
+  if (covered) {
+    add("records", start, covered.start);
+    add("records", covered.end, end);
+  } else add("records", start, end);
+  return segments;
+}
+
+/** What all rollups of the report come to: adjoining and overlapping ones leave one piece. Undefined when none is read. */
+export function spanOfRollups(segments: readonly Segment[]): Interval | undefined {
+  const finest = segments.filter(({ source }) => source !== "records");
+  const changes = new Map<number, number>();
+  for (const { start, end, sign } of finest) {
+    changes.set(start.getTime(), (changes.get(start.getTime()) ?? 0) + sign);
+    changes.set(end.getTime(), (changes.get(end.getTime()) ?? 0) - sign);
+  }
+  const bounds = [...changes].filter(([, change]) => change !== 0).map(([instant]) => instant);
+  return bounds.length === 0
+    ? undefined
+    : { start: new Date(Math.min(...bounds)), end: new Date(Math.max(...bounds)) };
 }
 
 const DETAIL_DIMENSIONS: readonly CostDimension[] = ["tag", "end_user"];
@@ -61,22 +92,30 @@ function usableRollups(query: CostQuery): readonly Rollup[] {
   return groupBy.includes("day") ? rollups.filter(({ unit }) => unit !== "month") : rollups;
 }
 
-/** The whole hours, days or months of an interval; empty, with its end not after its start, when there is none. */
+/** The whole hours, days or months of an interval; its end is not after its start when there is none. */
 export function wholeStretches({ start, end }: Interval, unit: Rollup["unit"]): Interval {
-  return { start: ceiling(start, unit), end: floor(end, unit) };
+  const before = boundary(start, unit, 0);
+  return { start: before < start ? boundary(start, unit, 1) : before, end: boundary(end, unit, 0) };
 }
 
-/** The start of the hour, day or month (UTC) that the instant lies in. */
-function floor(instant: Date, unit: Rollup["unit"]): Date {
-  return stretch(instant, unit, 0);
+/** How much there is to read between two instants, whichever comes first, in milliseconds. */
+type Measure = (one: Date, other: Date) => number;
+
+function createMeasure(emptyFrom: Date | undefined): Measure {
+  const limit = emptyFrom?.getTime() ?? Number.POSITIVE_INFINITY;
+  return (one, other) => Math.abs(Math.min(one.getTime(), limit) - Math.min(other.getTime(), limit));
 }
 
-function ceiling(instant: Date, unit: Rollup["unit"]): Date {
-  const before = floor(instant, unit);
-  return before < instant ? stretch(instant, unit, 1) : before;
+/** The start of an hour, day or month (UTC) with the least between it and the instant. */
+function nearest(instant: Date, unit: Rollup["unit"], measure: Measure): Date {
+  const before = boundary(instant, unit, 0);
+  if (before.getTime() === instant.getTime()) return before;
+  const after = boundary(instant, unit, 1);
+  return measure(before, instant) <= measure(instant, after) ? before : after;
 }
 
-function stretch(instant: Date, unit: Rollup["unit"], later: number): Date {
+/** The start of the stretch that the instant lies in, or of a later one. */
+function boundary(instant: Date, unit: Rollup["unit"], later: number): Date {
   const [year, month] = [instant.getUTCFullYear(), instant.getUTCMonth()];
   const [day, hour] = [instant.getUTCDate(), instant.getUTCHours()];
   switch (unit) {

@@ -161,14 +161,14 @@ const FINEST: readonly CostDimension[] = ["api_key", "provider", "model", "day"]
  */
 function compareReports(interval: Interval, asOf: Date) {
   const bindings = createBindings();
-  const fromRecords: readonly Segment[] = [{ source: "records", ...interval }];
+  const fromRecords: readonly Segment[] = [{ source: "records", sign: 1, ...interval }];
   const reportBy = (groupBy: readonly CostDimension[], source?: "records"): string => {
     const query: CostQuery = {
       ...{ ...interval, groupBy, asOf: undefined, tagKey: undefined },
       ...{ apiKeyIds: [], providers: [], models: [], tags: {}, endUsers: [] },
     };
     const bounds = { asOf, limit: Number.MAX_SAFE_INTEGER };
-    const divided = source === "records" ? [] : divideReport(query);
+    const divided = source === "records" ? [] : divideReport(query, asOf);
     const { text, values } = buildCostStatement(query, divided.length > 0 ? divided : fromRecords, bounds);
     const placeholders = values.map((value) => bindings.bind(value));
     return text.replace(/\$(\d+)/g, (_, place: string) => placeholders[Number(place) - 1] ?? "");

@@ -143,7 +143,11 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
 
         // A first report takes the sums less what is too new: what is recorded while it starts.
         const bounds = { asOf: before.asOf, limit: 10 };
-        const { text, values } = buildCostStatement(wholeHours, divideReport(wholeHours), bounds);
+        const { text, values } = buildCostStatement(
+          wholeHours,
+          divideReport(wholeHours, before.asOf),
+          bounds,
+        );
         expect(text).toContain("cost_rollup_daily_all_keys");
         const rows = (await database.query(text, values)).map((row) => ({
           key: [String(row.key_0)],

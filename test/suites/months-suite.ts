@@ -52,7 +52,7 @@ export function describeMonths(kind: string, source: () => DatabaseSource): void
             expect(flatten(report), JSON.stringify(query)).toEqual(expectedReport(traffic, query));
             const again = { ...query, asOf: report.asOf };
             expect(flatten(await reader.query(again)), JSON.stringify(query)).toEqual(flatten(report));
-            for (const { source } of divideReport(query))
+            for (const { source } of divideReport(query, report.asOf))
               tables.add(source === "records" ? source : source.table);
           }
           expect([...tables].sort()).toEqual([
