@@ -8,7 +8,6 @@ import type { CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
 import { BillingState } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import { startSimulator } from "../../simulator/simulator.ts";
 import { type CompletionOutcome, createGatewayClients } from "../support/completion-client.ts";
-import { requestIdIn } from "../support/fault-bench.ts";
 import { ADMIN_KEY } from "../support/gateway-process.ts";
 import {
   billedPicoUsd,
@@ -19,6 +18,7 @@ import {
 } from "../support/gateway-under-test.ts";
 import { createRandom } from "../support/ledger-samples.ts";
 import { picoUsdOf } from "../support/ledger-sums.ts";
+import { requestIdIn } from "../support/prompt.ts";
 
 const SEED = 31;
 const KILLS = 5;

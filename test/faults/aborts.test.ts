@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { AttemptOutcome } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import { CALL_KINDS, type CallKind } from "../support/completion-client.ts";
-import { requestIdIn } from "../support/fault-bench.ts";
 import { inParallel, pairs } from "../support/in-parallel.ts";
 import { expectLawL } from "../support/law-l.ts";
 import { MACHINE_NOISE_MS } from "../support/machine-noise.ts";
+import { requestIdIn } from "../support/prompt.ts";
 import { useFaultBench } from "../support/use-fault-bench.ts";
 
 const bench = useFaultBench({ groups: { openai: { profile: "openai" }, deepseek: { profile: "deepseek" } } });

@@ -15,6 +15,7 @@ import {
 } from "./completion-client.ts";
 import type { Evidence, JudgedCall } from "./evidence.ts";
 import { ADMIN_KEY, type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
+import { promptOf } from "./prompt.ts";
 
 /** Providers of the gateway that are configured alike; each test takes unused ones, with closed breakers. */
 export interface ProviderGroup {
@@ -132,7 +133,7 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
     async complete(call) {
       const requestId = call.requestId ?? randomUUID();
       calls.set(requestId, call);
-      const text = `${call.text ?? "Hello."} request=${requestId}${directivesOf(call.scripts)}`;
+      const text = promptOf(requestId, call);
       const outcome = await clients.complete({
         ...call,
         requestId,
@@ -182,15 +183,4 @@ function configOf(providers: readonly Named[], simulator: Simulator): unknown {
       })),
     ),
   };
-}
-
-function directivesOf(scripts: BenchCall["scripts"]): string {
-  return Object.entries(scripts ?? {})
-    .map(([personality, script]) => ` [[sim:${personality} ${JSON.stringify(script)}]]`)
-    .join("");
-}
-
-/** The request that a text of the bench belongs to. */
-export function requestIdIn(text: string): string | undefined {
-  return /\brequest=([\w-]{1,36})/.exec(text)?.[1];
 }

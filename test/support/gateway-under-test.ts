@@ -72,7 +72,7 @@ export function simulatedProviders(simulator: Simulator): Record<string, string>
  * No default chain, so that a model fails alone unless a test says otherwise, and the simulator's own prices, which
  * unlike the real ones are the same at all hours.
  */
-function writeConfigFile(): { readonly path: string; remove(): void } {
+export function writeConfigFile(): { readonly path: string; remove(): void } {
   const directory = mkdtempSync(join(tmpdir(), "llm-gateway-config-"));
   const path = join(directory, "gateway.yaml");
   const config = {

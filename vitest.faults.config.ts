@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+import { ScenarioReporter } from "./test/support/scenario-reporter.ts";
+
+/** The long version of the fault harness: `npm run test:faults`. */
+export default defineConfig({
+  test: {
+    include: ["test/faults/harness.test.ts"],
+    env: { FAULT_SCALE: "long" },
+    reporters: ["verbose", new ScenarioReporter()],
+    hookTimeout: 60_000,
+    pool: "forks",
+  },
+});
