@@ -5,7 +5,7 @@ import { ScenarioReporter } from "./test/support/scenario-reporter.ts";
 export default defineConfig({
   test: {
     include: ["test/faults/harness.test.ts"],
-    env: { FAULT_SCALE: "long" },
+    env: { FAULT_SCALE: process.env.FAULT_SCALE ?? "long" },
     reporters: ["verbose", new ScenarioReporter()],
     hookTimeout: 60_000,
     pool: "forks",

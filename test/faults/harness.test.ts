@@ -1,4 +1,8 @@
+import { describeDatabaseKills } from "./scenarios/database-kills.ts";
 import { describeKills } from "./scenarios/kills.ts";
+import { describeReplay } from "./scenarios/replay.ts";
 
 /** One file, so that scenarios which measure time run one after the other. */
 describeKills();
+describeDatabaseKills();
+describeReplay();

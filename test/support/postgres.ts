@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,9 @@ export interface TestPostgres {
   createDatabase(): Promise<string>;
   /** Stops the server as an outage does: clients lose their connections, the data stay. */
   stop(): Promise<void>;
-  /** Starts it again on the same port. */
+  /** SIGKILL for the server and all its processes, as a crash of its machine; the data stay. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port; resolves when it accepts connections. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -45,12 +47,32 @@ export async function startPostgres(): Promise<TestPostgres> {
       return urlOf(name);
     },
     stop: () => server.stop(),
+    kill: () => killServer(databaseDir),
     start: () => server.start(),
     close: async () => {
       await server.stop();
       await rm(databaseDir, { recursive: true, force: true });
     },
   };
+}
+
+async function killServer(databaseDir: string): Promise<void> {
+  const [pid] = (await readFile(join(databaseDir, "postmaster.pid"), "utf8")).split("\n").map(Number);
+  if (!pid) throw new Error("the server has no process");
+  // Its children notice the death of the server by themselves, but only when they are next idle.
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const pids = [pid, ...children.trim().split(" ").filter(Boolean).map(Number)];
+  for (const each of pids) signal(each, "SIGKILL");
+  while (pids.some((each) => signal(each, 0))) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** False when there is no such process. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch {
+    return false;
+  }
 }
 
 async function findFreePort(): Promise<number> {

@@ -26,8 +26,8 @@ export interface CrashLane {
   start(): Promise<number>;
   /** Starts a gateway and kills it on the way. */
   startAndKill(point: KillPoint): Promise<Hit>;
-  /** Keeps callers busy with the running gateway and kills it. */
-  loadAndKill(kill: number, point: KillPoint): Promise<Hit>;
+  /** Keeps callers busy with the running gateway and kills it, at the latest after `giveUpMs` (default 2 s). */
+  loadAndKill(kill: number, point: KillPoint, giveUpMs?: number): Promise<Hit>;
   /** All calls of one kill, or of all, for the running gateway's ledger. */
   evidence(kill?: number): Evidence;
   /** Ends the running gateway as an operator does; its exit code. */
@@ -100,12 +100,12 @@ export async function openCrashLane(bench: CrashBench, options: CrashLaneOptions
       killer = createKiller(starting, point, GIVE_UP_MS);
       return await killer.done;
     },
-    async loadAndKill(kill, point) {
+    async loadAndKill(kill, point, giveUpMs = GIVE_UP_MS) {
       if (!gateway) throw new Error("no gateway is running");
       const calls: Told = { outcomes: [], calls: new Map() };
       told.set(kill, calls);
       const dead = new AbortController();
-      killer = createKiller(gateway, point, GIVE_UP_MS);
+      killer = createKiller(gateway, point, giveUpMs);
       const ended = callUntil(dead.signal, kill, calls);
       const hit = await killer.done;
       dead.abort();
