@@ -1,3 +1,5 @@
+import { describeAborts } from "./scenarios/aborts.ts";
+import { describeBrokenAnswers } from "./scenarios/broken-answers.ts";
 import { describeDatabaseKills } from "./scenarios/database-kills.ts";
 import { describeKills } from "./scenarios/kills.ts";
 import { describeReplay } from "./scenarios/replay.ts";
@@ -6,3 +8,5 @@ import { describeReplay } from "./scenarios/replay.ts";
 describeKills();
 describeDatabaseKills();
 describeReplay();
+describeAborts();
+describeBrokenAnswers();

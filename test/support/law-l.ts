@@ -228,7 +228,9 @@ function expectOrphan(evidence: Evidence, { line, record, script }: Matched, whe
 /** What a stream may have generated that did not reach the gateway before one of the two gave up. */
 function unseenTokens({ line, record, script }: Matched): number {
   const isProvidersFault = line.state === "interrupted" && record.outcome === AttemptOutcome.FAILED;
-  if (isProvidersFault && line.clientAbortedAfterMs === undefined) return script.reasoningTokens ?? 0;
+  const gaveUp = record.errorReason === ErrorReason.PROVIDER_TIMEOUT;
+  if (isProvidersFault && !gaveUp && line.clientAbortedAfterMs === undefined)
+    return script.reasoningTokens ?? 0;
   const delayMs = script.tokenDelayMs ?? 0;
   return delayMs === 0 ? line.tokensOut : Math.ceil(ABORT_REACHES_PROVIDER_MS / delayMs) + 1;
 }
