@@ -57,7 +57,7 @@ export interface GatewayUnderTestOptions {
 }
 
 /** Providers as a deployment configures them, all of them the simulator. */
-export function simulatedProviders(simulator: Simulator): Record<string, string> {
+export function simulatedProviders(simulator: Pick<Simulator, "baseUrl">): Record<string, string> {
   return {
     OPENAI_API_KEY: "key-of-openai",
     OPENAI_BASE_URL: simulator.baseUrl("openai"),

@@ -1,9 +1,11 @@
+import type { Client } from "@connectrpc/connect";
 import { expect } from "vitest";
 import {
   type CostAmounts,
   CostDimension,
   CostDimensionSchema,
   type CostRecord,
+  type CostService,
 } from "../../gen/es/llmgateway/v1/cost_pb.ts";
 import type { Evidence } from "./evidence.ts";
 import { ADMIN_KEY } from "./gateway-process.ts";
@@ -73,6 +75,26 @@ function requestsOf({ outcomes, killed }: Evidence, records: readonly CostRecord
   const most = BigInt(new Set(records.map(({ requestId }) => requestId)).size);
   const answered = outcomes.filter(({ reason }) => reason === undefined).length;
   return { most, least: killed ? BigInt(answered) : most };
+}
+
+/**
+ * Every page of the whole ledger, one at a time, adds up to the totals of the same instant. Resolves to these and to
+ * the number of pages.
+ */
+export async function expectPagesToSumUp(costs: Client<typeof CostService>) {
+  const { totals, asOf } = await costs.costQuery({});
+  const filter = asOf === undefined ? {} : { asOf };
+  let sums = add([]);
+  let pages = 0;
+  let pageToken = "";
+  do {
+    const page = await costs.listCostRecords({ filter, pageSize: 1_000, pageToken });
+    sums = add([sums, ...page.records.map(sumsOfRecord)]);
+    pages += 1;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  expect(sums).toEqual(sumsOfAmounts(totals));
+  return { totals, pages };
 }
 
 type PlainAmounts = Readonly<Record<string, number | string>>;

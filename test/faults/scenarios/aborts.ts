@@ -78,7 +78,6 @@ async function abortAndJudge(aborts: number, random: () => number): Promise<Scen
   await run(WARM_UP_ABORTS);
   await expect.poll(isIdle, { timeout: 5_000 }).toBe(0);
   const heapBefore = await heap.liveBytes();
-  // What this process is late itself, as a client or as a provider, is not the gateway's.
   const lag = monitorEventLoopDelay({ resolution: 5 });
   lag.enable();
   const left = new Map(await run(aborts));
@@ -93,8 +92,11 @@ async function abortAndJudge(aborts: number, random: () => number): Promise<Scen
   });
   // The others came before the call was sent or after its answer, how many depends on the machine.
   expect(delaysMs.length).toBeGreaterThan(aborts / 10);
-  const slowestMs = Math.max(...delaysMs);
-  expect(slowestMs).toBeLessThanOrEqual(ABORT_WITHIN_MS + MACHINE_NOISE_MS + lag.max / 1e6);
+  const sortedMs = delaysMs.toSorted((a, b) => a - b);
+  const [p99Ms = 0, slowestMs = 0] = [sortedMs[Math.floor(sortedMs.length * 0.99)], sortedMs.at(-1)];
+  expect(p99Ms).toBeLessThanOrEqual(ABORT_WITHIN_MS + MACHINE_NOISE_MS);
+  // The machine may hold up any of the three processes; how long, this one tells.
+  expect(slowestMs).toBeLessThanOrEqual(ABORT_WITHIN_MS + MACHINE_NOISE_MS + (3 * lag.max) / 1e6);
   const report = await expectLawL(bench, "thorough");
   const cancelled = report.matched.filter(({ record }) => record.outcome === AttemptOutcome.CANCELLED);
   const aborted = report.matched.filter(({ line }) => line.clientAbortedAfterMs !== undefined);
@@ -105,7 +107,7 @@ async function abortAndJudge(aborts: number, random: () => number): Promise<Scen
   );
   heap.close();
   await bench.close();
-  const notes = `${delaysMs.length} aborts reached the provider, the slowest after ${slowestMs} ms; heap ${(100 * heapChange).toFixed(1)} %`;
+  const notes = `${delaysMs.length} aborts reached the provider, 99 % within ${p99Ms} ms, the last after ${slowestMs} ms; heap ${(100 * heapChange).toFixed(1)} %`;
   return { ...figuresOf(report), calls: bench.outcomes.length, notes };
 }
 
