@@ -2,14 +2,14 @@ import { type FSWatcher, mkdirSync, watch } from "node:fs";
 import { join } from "node:path";
 import type { CallEvent } from "../../../simulator/exchange.ts";
 import { CALL_KINDS, type CompletionOutcome, createGatewayClients } from "../completion-client.ts";
-import type { Evidence, JudgedCall } from "../evidence.ts";
+import type { Evidence } from "../evidence.ts";
 import { ADMIN_KEY, type SpawnedGateway, spawnGateway } from "../gateway-process.ts";
 import { promptOf } from "../prompt.ts";
 import type { CrashBench } from "./crash-bench.ts";
 import type { KillPoint, Sight } from "./kill-point.ts";
 import { createKiller, type Hit, type Killer } from "./killer.ts";
 import { type PostgresProxy, startPostgresProxy } from "./postgres-proxy.ts";
-import { createRandomCalls } from "./random-calls.ts";
+import { createRandomCalls, type RandomCall } from "./random-calls.ts";
 
 export interface CrashLaneOptions {
   /** No hyphen in it. */
@@ -28,6 +28,8 @@ export interface CrashLane {
   startAndKill(point: KillPoint): Promise<Hit>;
   /** Keeps callers busy with the running gateway and kills it, at the latest after `giveUpMs` (default 2 s). */
   loadAndKill(kill: number, point: KillPoint, giveUpMs?: number): Promise<Hit>;
+  /** Sends a call of a kill once more to the running gateway; its outcome is no evidence. */
+  repeat(kill: number, requestId: string): Promise<CompletionOutcome>;
   /** All calls of one kill, or of all, for the running gateway's ledger. */
   evidence(kill?: number): Evidence;
   /** Ends the running gateway as an operator does; its exit code. */
@@ -42,7 +44,7 @@ const PEPPER = "a-pepper-of-thirty-two-characters-or-more";
 
 interface Told {
   readonly outcomes: CompletionOutcome[];
-  readonly calls: Map<string, JudgedCall>;
+  readonly calls: Map<string, RandomCall>;
 }
 
 export async function openCrashLane(bench: CrashBench, options: CrashLaneOptions): Promise<CrashLane> {
@@ -67,6 +69,11 @@ export async function openCrashLane(bench: CrashBench, options: CrashLaneOptions
     ...(proxy && { DATABASE_URL: proxy.url, KEY_PEPPER: PEPPER }),
   };
 
+  const requestOf = (kill: number, requestId: string, call: RandomCall) => ({
+    ...{ ...call, requestId, text: promptOf(requestId, call) },
+    ...{ tags: tagsOf(name, kill), secret: ADMIN_KEY },
+  });
+
   async function callUntil(dead: AbortSignal, kill: number, { outcomes, calls }: Told): Promise<void> {
     const clients = createGatewayClients(url);
     const caller = async (index: number) => {
@@ -75,9 +82,7 @@ export async function openCrashLane(bench: CrashBench, options: CrashLaneOptions
         const requestId = `${name}-${kill}-${calls.size}`;
         const call = randomCall(kind);
         calls.set(requestId, call);
-        const text = promptOf(requestId, call);
-        const tags = tagsOf(name, kill);
-        const outcome = await clients.complete({ ...call, requestId, text, tags, secret: ADMIN_KEY });
+        const outcome = await clients.complete(requestOf(kill, requestId, call));
         outcomes.push(outcome);
         if (outcome.reason === undefined) saw.answer();
         // Nobody answered: it is dying, and to ask on would only take the machine.
@@ -125,6 +130,11 @@ export async function openCrashLane(bench: CrashBench, options: CrashLaneOptions
         tags: kill === undefined ? undefined : tagsOf(name, kill),
         killed: true,
       };
+    },
+    async repeat(kill, requestId) {
+      const call = told.get(kill)?.calls.get(requestId);
+      if (!call) throw new Error(`no call ${requestId}`);
+      return await createGatewayClients(url).complete(requestOf(kill, requestId, call));
     },
     async stop() {
       gateway?.signal("SIGTERM");
