@@ -50,7 +50,7 @@ describe.skipIf(!REQUEST_ID_IS_IDEMPOTENT)("a request id", () => {
     const answered = before.outcomes.filter(({ reason }) => reason === undefined);
     const lines = (await before.billed()).length;
     for (const outcome of answered) {
-      const again = await lane.repeat(0, outcome.requestId);
+      const again = await lane.repeat(outcome.requestId);
       expect(again.text).toBe(outcome.text);
       expect(again.attempts.map(({ attemptId }) => attemptId)).toEqual(
         outcome.attempts.map(({ attemptId }) => attemptId),

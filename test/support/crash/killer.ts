@@ -8,6 +8,8 @@ export type Hit = "hit" | "missed";
 export interface Killer {
   /** Tells what was seen. */
   saw(sight: Sight): void;
+  /** A point that is not reached within this is missed, and the gateway is killed then. */
+  giveUpIn(afterMs: number): void;
   /** Resolves when the gateway is dead. */
   readonly done: Promise<Hit>;
 }
@@ -15,13 +17,12 @@ export interface Killer {
 /** A stop begins when so many calls were seen, so that some are under way. */
 const CALLS_BEFORE_STOP = 15;
 
-/**
- * Arms it. Dies it by itself, or is the point not reached within `giveUpMs` (it is killed then), the point is missed.
- */
-export function createKiller(gateway: SpawnedGateway, point: KillPoint, giveUpMs: number): Killer {
+/** Arms it. If the gateway dies by itself, the point is missed. */
+export function createKiller(gateway: SpawnedGateway, point: KillPoint): Killer {
   let callsBeforeStop = point.phase === "stop" ? CALLS_BEFORE_STOP : 0;
   let left = point.nth;
   let hit: Hit = "missed";
+  const timers: NodeJS.Timeout[] = [];
   const kill = (as: Hit) => {
     hit = as;
     gateway.signal("SIGKILL");
@@ -34,7 +35,6 @@ export function createKiller(gateway: SpawnedGateway, point: KillPoint, giveUpMs
     if (point.phase === "stop") gateway.signal("SIGTERM");
     if (point.sight === undefined) atPoint();
   };
-  const timers = [setTimeout(kill, giveUpMs, "missed")];
   if (callsBeforeStop === 0) begin();
   const done = gateway.exited.then((how) => {
     for (const timer of timers) clearTimeout(timer);
@@ -42,6 +42,7 @@ export function createKiller(gateway: SpawnedGateway, point: KillPoint, giveUpMs
   });
   return {
     done,
+    giveUpIn: (afterMs) => void timers.push(setTimeout(kill, afterMs, "missed")),
     saw(sight) {
       if (callsBeforeStop > 0) {
         if (sight === "call" && --callsBeforeStop === 0) begin();
