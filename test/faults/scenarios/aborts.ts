@@ -114,7 +114,7 @@ async function abortAndJudge(aborts: number, random: () => number): Promise<Scen
 export function describeAborts(): void {
   scenario(
     "callers who leave at random points are followed by the provider's call within 250 ms, and leave nothing behind",
-    { short: 1_000, long: 10_000, timeoutMs: { short: 120_000, long: 900_000 } },
+    { short: 1_000, long: 10_000, timeoutMs: { short: 300_000, long: 900_000 } },
     ({ size, random }) => abortAndJudge(size, random()),
   );
 }

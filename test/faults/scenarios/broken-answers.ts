@@ -72,7 +72,7 @@ async function breakAndJudge(calls: number, random: () => number): Promise<Scena
 export function describeBrokenAnswers(): void {
   scenario(
     "answers that are cut, stall or go wrong at random tokens are billed for what they gave, and never pass for whole",
-    { short: 400, long: 5_000, timeoutMs: { short: 90_000, long: 900_000 } },
+    { short: 400, long: 5_000, timeoutMs: { short: 300_000, long: 900_000 } },
     ({ size, random }) => breakAndJudge(size, random()),
   );
 }

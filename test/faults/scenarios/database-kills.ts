@@ -94,7 +94,7 @@ async function killDatabase(kills: number, random: () => number): Promise<Scenar
 export function describeDatabaseKills(): void {
   scenario(
     "PostgreSQL killed at 500 requests a second takes nothing acknowledged with it, and is caught up with in ten seconds",
-    { short: 3, long: 30, timeoutMs: { short: 90_000, long: 900_000 } },
+    { short: 3, long: 30, timeoutMs: { short: 300_000, long: 900_000 } },
     ({ size, random }) => killDatabase(size, random()),
   );
 }

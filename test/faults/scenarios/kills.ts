@@ -118,7 +118,7 @@ const LOST_PROCESS = "a process that is killed loses no call and counts none twi
 export function describeKills(): void {
   scenario(
     `${LOST_PROCESS}, on PostgreSQL with replicas`,
-    { short: 188, long: 1_880, timeoutMs: { short: 400_000, long: 3_600_000 } },
+    { short: 188, long: 1_880, timeoutMs: { short: 900_000, long: 3_600_000 } },
     async ({ size, random }) => {
       const postgres = await startPostgres();
       try {
@@ -130,7 +130,7 @@ export function describeKills(): void {
   );
   scenario(
     `${LOST_PROCESS}, on the embedded database`,
-    { short: 12, long: 120, timeoutMs: { short: 200_000, long: 1_800_000 } },
+    { short: 12, long: 120, timeoutMs: { short: 400_000, long: 1_800_000 } },
     ({ size, random }) => killAndJudge({ kills: size, lanes: 1, databaseUrl: undefined, random }),
   );
 }

@@ -102,7 +102,7 @@ async function replayWholeJournal(answers: number, random: (stream: number) => (
 export function describeReplay(): void {
   scenario(
     "a whole journal written twice more in random order changes nothing",
-    { short: 300, long: 5_000, timeoutMs: { short: 60_000, long: 300_000 } },
+    { short: 300, long: 5_000, timeoutMs: { short: 240_000, long: 300_000 } },
     ({ size, random }) => replayWholeJournal(size, random),
   );
 }
