@@ -100,7 +100,7 @@ async function killAndJudge(options: KillsOptions): Promise<ScenarioFigures> {
 /** Proves that the kills hit what they were meant to hit: a run that never hurt would prove nothing. */
 function expectVariety(killed: readonly Killed[], report: Awaited<ReturnType<typeof expectLawL>>) {
   const hits = killed.filter(({ hit }) => hit === "hit");
-  expect(hits.length, "kills at their points").toBeGreaterThan(killed.length * 0.8);
+  expect(hits.length, "kills at their points").toBeGreaterThan(killed.length * 0.7);
   const orphans = [...report.matched.map(({ record }) => record), ...report.unseen].filter(isOrphan);
   expect(orphans.length).toBeGreaterThan(killed.length);
   const streamed = orphans.filter(({ usage }) => (usage?.tokensOut ?? 0n) > 0n);

@@ -25,7 +25,7 @@ export interface CrashLane {
   start(): Promise<number>;
   /** Starts a gateway and kills it on the way. */
   startAndKill(point: KillPoint): Promise<Hit>;
-  /** Keeps callers busy with the running gateway and kills it, at the latest after `giveUpMs` (default 4 s). */
+  /** Keeps callers busy with the running gateway and kills it, at the latest after `giveUpMs` (default 15 s). */
   loadAndKill(kill: number, point: KillPoint, giveUpMs?: number): Promise<Hit>;
   /** Sends a call of a kill once more to the running gateway; its outcome is no evidence. */
   repeat(requestId: string): Promise<CompletionOutcome>;
@@ -38,7 +38,7 @@ export interface CrashLane {
 }
 
 /** A point that is not reached under load within this is missed. */
-const GIVE_UP_MS = 4_000;
+const GIVE_UP_MS = 15_000;
 /** The same after a start: what it still had to do when it listened is done by then. */
 const GIVE_UP_AFTER_START_MS = 300;
 const JOURNAL_LOG = "journal.sqlite-wal";
