@@ -40,7 +40,7 @@ export interface CrashLane {
 /** A point that is not reached under load within this is missed. */
 const GIVE_UP_MS = 15_000;
 /** The same after a start: what it still had to do when it listened is done by then. */
-const GIVE_UP_AFTER_START_MS = 300;
+const GIVE_UP_AFTER_START_MS = 1_000;
 const JOURNAL_LOG = "journal.sqlite-wal";
 const PEPPER = "a-pepper-of-thirty-two-characters-or-more";
 

@@ -90,7 +90,7 @@ export function createKillPlan({ random, seesDatabase, startMs }: KillPlanOption
       return {
         phase: "start",
         sight,
-        nth: 1 + integer(sight === "journal write" ? 6 : 1),
+        nth: 1 + integer(sight === "journal write" ? 3 : 1),
         delayMs: delayMs(),
       };
     },
