@@ -28,6 +28,8 @@ export interface PostRequest {
   readonly body: string;
   readonly timeouts: CallTimeouts;
   readonly signal: AbortSignal;
+  /** Finds the provider's id of the call, by which a call that broke later can be found on the provider's bill. */
+  readonly readRequestId?: ((headers: IncomingHttpHeaders) => string | undefined) | undefined;
 }
 
 /** Why an exchange ended before its response did. `sent` is true once the request may have reached the provider. */
@@ -127,6 +129,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** Nothing more will be told to the listener. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** The provider's id of this call. */
+  requestIdIn(headers: IncomingHttpHeaders): string | undefined {
+    return this.#request.readRequestId?.(headers);
   }
 
   /** Content arrived: the first-token limit is met, the idle limit starts anew. */
