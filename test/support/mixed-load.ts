@@ -24,8 +24,6 @@ export interface MixedCall {
   readonly script: Script;
   /** Only the first provider meets its script. */
   readonly firstOnly?: boolean;
-  /** A unary answer that breaks leaves no id of the provider's by which it could be found on the bill. */
-  readonly streamOnly?: boolean;
   /** How often it is drawn. */
   readonly weight: number;
 }
@@ -50,8 +48,8 @@ const MIXED_CALLS: readonly MixedCall[] = [
   // A model of its own: its breaker may open, and that must not stop the others.
   { name: "steady", model: "openai/demo-model", script: { tokensOut: 21 }, weight: 3 },
   {
-    ...{ name: "cut", model: "openai/demo-model", streamOnly: true },
-    ...{ script: { tokensOut: 12, fault: "cut", afterTokens: 4 }, weight: 3 },
+    ...{ name: "cut", model: "openai/demo-model" },
+    ...{ script: { tokensOut: 12, fault: "cut", afterTokens: 4 }, weight: 1 },
   },
   { name: "unpriced", model: "openai/a-model-without-a-price", script: { tokensOut: 9 }, weight: 1 },
   {
@@ -76,8 +74,6 @@ interface WeightedTarget {
 }
 
 const CONNECTIONS = 8;
-/** The place of the stream among the targets of a kind. */
-const STREAM = 1;
 
 /** Each kind as unary gRPC, as a gRPC stream, and as unary JSON over HTTP/1.1. */
 async function createTargets(url: string, apiKey: string): Promise<readonly WeightedTarget[]> {
@@ -100,7 +96,7 @@ async function createTargets(url: string, apiKey: string): Promise<readonly Weig
         ...{ origin: url, path: COMPLETE_PATH, headers, body },
         ...{ connections: CONNECTIONS, createReader: createJsonReader },
       }),
-    ].map((target, index) => ({ target, weight: call.streamOnly && index !== STREAM ? 0 : call.weight }));
+    ].map((target) => ({ target, weight: call.weight }));
   });
   return (await Promise.all(targets)).flat();
 }
