@@ -12,6 +12,10 @@ export type BillState = "completed" | "interrupted" | "refused";
 export interface BillLine {
   /** Also the `x-request-id` header, and the answer's id after `chatcmpl-`. */
   readonly callId: string;
+  /** Who pays: `sha256:` and 12 hex digits of the hash of the `authorization` header; absent without one. */
+  readonly account?: string;
+  /** What follows `request=` in the request's body, by which a test tells its calls apart. */
+  readonly reference?: string;
   readonly personality: string;
   /** As asked for, without a directive suffix; empty when the request named none. */
   readonly model: string;

@@ -56,6 +56,10 @@ function decide(controlled: Controlled, call: ChatCall): Decision {
   return { plan: createPlan({ callId, personality, model, request, script }), script };
 }
 
+function referenceIn(body: string): string | undefined {
+  return /\brequest=([\w-]{1,36})/.exec(body)?.[1];
+}
+
 function openExchange(controlled: Controlled, { request, response, ...call }: ChatCall): Exchange {
   const observation: OpenObservation = {
     callId: call.callId,
@@ -67,8 +71,12 @@ function openExchange(controlled: Controlled, { request, response, ...call }: Ch
     abortedAfterMs: undefined,
   };
   controlled.requests.record(observation);
-  const { bill, active } = controlled;
-  return new Exchange({ response, observation, bill, active, personality: call.personality.name });
+  const { bill, active, accounts, onEvent } = controlled;
+  return new Exchange({
+    ...{ response, observation, bill, active, onEvent, personality: call.personality.name },
+    account: accounts.of(request.headers.authorization),
+    reference: referenceIn(call.body),
+  });
 }
 
 /** Answers `POST …/chat/completions`: observes it, decides the answer, and writes it. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Accounts } from "./accounts.ts";
 import type { Bill, BillTotal } from "./bill.ts";
-import type { ActiveCalls } from "./exchange.ts";
+import type { ActiveCalls, CallEvent } from "./exchange.ts";
 import { LIST_PRICES } from "./prices.ts";
 import type { RequestLog } from "./request-log.ts";
 import { parseScript, ScriptError } from "./script.ts";
@@ -12,6 +13,8 @@ export interface Controlled {
   readonly requests: RequestLog;
   readonly scripts: ScriptBook;
   readonly active: ActiveCalls;
+  readonly accounts: Accounts;
+  readonly onEvent: ((event: CallEvent) => void) | undefined;
 }
 
 function send(response: ServerResponse, status: number, value: unknown): void {

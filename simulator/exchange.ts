@@ -25,12 +25,28 @@ export class ActiveCalls {
   }
 }
 
+/**
+ * What happens to a call, told as it happens: `arrived` before anything is done for it, `written` when the system has
+ * taken a part of a delayed answer, `billed` when its line is on the bill (of a completed call: before the answer's
+ * last byte is written).
+ */
+export interface CallEvent {
+  readonly kind: "arrived" | "written" | "billed";
+  readonly callId: string;
+  readonly reference: string | undefined;
+}
+
 export interface ExchangeOptions {
   readonly response: ServerResponse;
   readonly observation: OpenObservation;
   readonly bill: Bill;
   readonly active: ActiveCalls;
   readonly personality: string;
+  /** Who pays, as on the bill. */
+  readonly account: string | undefined;
+  /** What the caller calls the call, as on the bill. */
+  readonly reference: string | undefined;
+  readonly onEvent: ((event: CallEvent) => void) | undefined;
 }
 
 type Counts = Pick<
@@ -69,6 +85,11 @@ export class Exchange {
     this.response = options.response;
     this.callId = options.observation.callId;
     this.startedAt = options.observation.startedAt;
+    this.#tell("arrived");
+  }
+
+  #tell(kind: CallEvent["kind"]): void {
+    this.#options.onEvent?.({ kind, callId: this.callId, reference: this.#options.reference });
   }
 
   /** States what the call is about, as soon as that is known; nothing is billed by this. */
@@ -128,6 +149,7 @@ export class Exchange {
         // After a failed write the close follows, and that settles the call.
         if (error) return;
         this.#wake = undefined;
+        this.#tell("written");
         resolve(true);
       });
     });
@@ -153,9 +175,12 @@ export class Exchange {
     const counts = this.#counts;
     const billsInput = state === "completed" || (state === "interrupted" && this.#generating);
     const tokensOut = state === "completed" ? counts.tokensOut : billsInput ? this.countGenerated() : 0;
+    const { account, reference, personality } = this.#options;
     this.#options.bill.record({
       callId: this.callId,
-      personality: this.#options.personality,
+      ...(account === undefined ? undefined : { account }),
+      ...(reference === undefined ? undefined : { reference }),
+      personality,
       model: counts.model,
       stream: counts.stream,
       tokensIn: billsInput ? counts.tokensIn : 0,
@@ -168,5 +193,6 @@ export class Exchange {
       endedAt: Date.now(),
       ...(clientAbortedAfterMs === undefined ? undefined : { clientAbortedAfterMs }),
     });
+    this.#tell("billed");
   }
 }

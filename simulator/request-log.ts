@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
+import { accountOf } from "./accounts.ts";
 
 /** What arrived at the simulator, for tests that assert what was sent. */
 export interface RequestObservation {
@@ -32,11 +32,6 @@ export interface OpenObservation {
 const MAX_OBSERVATIONS = 1_000;
 const MAX_BODY_CHARACTERS = 256 * 1024;
 
-/** How an authorization value appears in observations. */
-function redact(secret: string): string {
-  return `sha256:${createHash("sha256").update(secret).digest("hex").slice(0, 12)}`;
-}
-
 function parseBody(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -67,7 +62,7 @@ export class RequestLog {
       headers:
         headers.authorization === undefined
           ? headers
-          : { ...headers, authorization: redact(headers.authorization) },
+          : { ...headers, authorization: accountOf(headers.authorization) },
       body: parseBody(bodyText),
       aborted: rest.abortedAfterMs !== undefined,
     }));

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Accounts } from "./accounts.ts";
 import { Bill } from "./bill.ts";
 import { handleChat } from "./chat-handler.ts";
 import { type Controlled, handleControl } from "./control.ts";
 import { openaiErrorBody } from "./error-bodies.ts";
-import { ActiveCalls } from "./exchange.ts";
+import { ActiveCalls, type CallEvent } from "./exchange.ts";
 import { PERSONALITIES, type Personality, type PersonalityName } from "./personalities.ts";
 import { RequestLog } from "./request-log.ts";
 import type { Script } from "./script.ts";
@@ -22,6 +23,8 @@ export interface SimulatorOptions {
   readonly maxBillLines?: number | undefined;
   /** What a call does unless something else is said. Default: 16 tokens at once. */
   readonly script?: Script | undefined;
+  /** Told of what happens to every call, at once; it must be quick. */
+  readonly onEvent?: ((event: CallEvent) => void) | undefined;
   /** Lets clients that are not on this machine use `/_control/…`. Default false. */
   readonly allowRemoteControl?: boolean | undefined;
 }
@@ -149,7 +152,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const { host = "127.0.0.1", port: wantedPort = 0, allowRemoteControl = false } = options;
   const bill = new Bill({ file: options.billFile, maxLines: options.maxBillLines });
   const active = new ActiveCalls();
-  const controlled = { bill, active, requests: new RequestLog(), scripts: new ScriptBook(options.script) };
+  const controlled = {
+    ...{ bill, active, accounts: new Accounts(), onEvent: options.onEvent },
+    ...{ requests: new RequestLog(), scripts: new ScriptBook(options.script) },
+  };
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true },
     createHandler(controlled, allowRemoteControl),

@@ -7,7 +7,7 @@ import type {
   ResponseListener,
   TransportFailure,
 } from "./http-transport.ts";
-import { badResponse, mapTransportFailure } from "./map-error.ts";
+import { badResponse, mapTransportFailure, type SeenSoFar } from "./map-error.ts";
 
 /** Largest body of a successful response. The longest answers of today's models stay below 4 MiB. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -82,8 +82,15 @@ export class BodyCollector implements ResponseListener {
       this.#resolve();
       return;
     }
-    const seen = { providerStatus: this.#status === 0 ? undefined : this.#status };
-    this.#outcome.reject(mapTransportFailure(failure, { seen, streaming: false }));
+    this.#outcome.reject(mapTransportFailure(failure, { seen: this.#seen, streaming: false }));
+  }
+
+  get #seen(): SeenSoFar {
+    if (this.#status === 0) return {};
+    return {
+      providerStatus: this.#status,
+      providerRequestId: this.#exchange.requestIdIn(this.#headers),
+    };
   }
 
   #resolve(): void {
@@ -95,9 +102,7 @@ export class BodyCollector implements ResponseListener {
   #refuseSize(): void {
     this.#chunks.length = 0;
     this.#exchange.abort();
-    this.#outcome.reject(
-      badResponse(`body exceeds ${MAX_BODY_BYTES} bytes`, { providerStatus: this.#status }),
-    );
+    this.#outcome.reject(badResponse(`body exceeds ${MAX_BODY_BYTES} bytes`, this.#seen));
   }
 }
 

@@ -30,6 +30,8 @@ export interface PostRequest {
   readonly signal: AbortSignal;
   /** Told once, when the request may have reached the provider. */
   readonly onSent: (() => void) | undefined;
+  /** Finds the provider's id of the call, by which a call that broke later can be found on the provider's bill. */
+  readonly readRequestId?: ((headers: IncomingHttpHeaders) => string | undefined) | undefined;
 }
 
 /** Why an exchange ended before its response did. `sent` is true once the request may have reached the provider. */
@@ -129,6 +131,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** Nothing more will be told to the listener. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** The provider's id of this call. */
+  requestIdIn(headers: IncomingHttpHeaders): string | undefined {
+    return this.#request.readRequestId?.(headers);
   }
 
   /** Content arrived: the first-token limit is met, the idle limit starts anew. */

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { BillingState, UsageSource } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import type { Script } from "../../simulator/script.ts";
 import { CALL_KINDS } from "../support/completion-client.ts";
-import { requestIdIn } from "../support/fault-bench.ts";
 import { inParallel, pairs } from "../support/in-parallel.ts";
 import { MACHINE_NOISE_MS } from "../support/machine-noise.ts";
+import { requestIdIn } from "../support/prompt.ts";
 import { useFaultBench } from "../support/use-fault-bench.ts";
 
 const TIMEOUT_MS = 500;

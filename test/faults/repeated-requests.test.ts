@@ -11,10 +11,11 @@ import { createConnectClient } from "../support/clients/connect-client.ts";
 import { createFetchClient } from "../support/clients/fetch-client.ts";
 import { drain } from "../support/clients/gateway-client.ts";
 import { CALL_KINDS, type CompletionOutcome } from "../support/completion-client.ts";
-import { type BenchCall, requestIdIn } from "../support/fault-bench.ts";
+import type { BenchCall } from "../support/fault-bench.ts";
 import { ADMIN_KEY } from "../support/gateway-process.ts";
 import { inParallel } from "../support/in-parallel.ts";
 import { expectLawL } from "../support/law-l.ts";
+import { requestIdIn } from "../support/prompt.ts";
 import { useFaultBench } from "../support/use-fault-bench.ts";
 
 const TIMES = 10;

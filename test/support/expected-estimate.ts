@@ -16,12 +16,9 @@ export function isEstimatedByBytes(flags: readonly string[]): boolean {
   return flags.some((flag) => BY_BYTES.includes(flag));
 }
 
-/** Tokens of a request as the provider got it: its texts, 3 a message, 3 before the answer. */
-export function countedTokensIn(body: unknown): bigint {
-  const { messages = [] } = body as { messages?: readonly { content?: unknown }[] };
-  let tokens = 3;
-  for (const { content } of messages) tokens += 3 + countTokens(typeof content === "string" ? content : "");
-  return BigInt(tokens);
+/** Tokens of a request of one message: its text, 3 for the message, 3 before the answer. */
+export function countedTokensIn(prompt: string): bigint {
+  return BigInt(3 + 3 + countTokens(prompt));
 }
 
 /**

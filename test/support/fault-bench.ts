@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KeyRole } from "../../gen/es/llmgateway/v1/access_pb.ts";
+import { accountOf } from "../../simulator/accounts.ts";
 import type { PersonalityName } from "../../simulator/personalities.ts";
 import { LIST_PRICES } from "../../simulator/prices.ts";
-import type { Script } from "../../simulator/script.ts";
 import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
 import {
   type CompletionOptions,
@@ -13,7 +13,9 @@ import {
   createGatewayClients,
   type GatewayClients,
 } from "./completion-client.ts";
+import type { Evidence, JudgedCall } from "./evidence.ts";
 import { ADMIN_KEY, type GatewayProcess, startGatewayProcess } from "./gateway-process.ts";
+import { promptOf } from "./prompt.ts";
 
 /** Providers of the gateway that are configured alike; each test takes unused ones, with closed breakers. */
 export interface ProviderGroup {
@@ -34,20 +36,14 @@ export interface FaultBenchOptions {
   readonly dataDir?: string;
 }
 
-export interface BenchCall extends Omit<CompletionOptions, "secret" | "requestId" | "text"> {
+export interface BenchCall extends Omit<CompletionOptions, "secret" | "requestId" | "text">, JudgedCall {
   readonly requestId?: string;
   readonly secret?: string;
   readonly text?: string;
-  /** What each personality of the simulator does with this request. */
-  readonly scripts?: Readonly<Partial<Record<PersonalityName, Script>>>;
-  /** The provider completes the answer, but says nothing or nonsense of its usage: the record must be an estimate. */
-  readonly usageHidden?: boolean;
-  /** The request may be given up before it reached the simulator, which then has no line for it. */
-  readonly mayBeLost?: boolean;
 }
 
 /** A running gateway in front of a running simulator, and all that was asked of it. */
-export interface FaultBench {
+export interface FaultBench extends Evidence {
   readonly gateway: GatewayProcess;
   readonly simulator: Simulator;
   readonly clients: GatewayClients;
@@ -118,8 +114,14 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
     rmSync(folder, { recursive: true, force: true });
     if (code !== 0) throw new Error(`the gateway exited with ${code}:\n${gateway.output()}`);
   };
+  const providerByAccount = new Map(providers.map(({ name, key }) => [accountOf(`Bearer ${key}`), name]));
   return {
-    ...{ gateway, simulator, clients, outcomes, calls, close },
+    ...{ gateway, simulator, clients, outcomes, calls, close, url: gateway.url },
+    providerOf: ({ account = "" }) => providerByAccount.get(account),
+    async billed() {
+      await simulator.whenIdle();
+      return simulator.bill.lines;
+    },
     secret: created.secret,
     apiKeyId: created.key?.apiKeyId ?? "",
     providerKeys: new Map(providers.map(({ name, key }) => [name, key])),
@@ -131,7 +133,7 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
     async complete(call) {
       const requestId = call.requestId ?? randomUUID();
       calls.set(requestId, call);
-      const text = `${call.text ?? "Hello."} request=${requestId}${directivesOf(call.scripts)}`;
+      const text = promptOf(requestId, call);
       const outcome = await clients.complete({
         ...call,
         requestId,
@@ -181,15 +183,4 @@ function configOf(providers: readonly Named[], simulator: Simulator): unknown {
       })),
     ),
   };
-}
-
-function directivesOf(scripts: BenchCall["scripts"]): string {
-  return Object.entries(scripts ?? {})
-    .map(([personality, script]) => ` [[sim:${personality} ${JSON.stringify(script)}]]`)
-    .join("");
-}
-
-/** The request that a text of the bench belongs to. */
-export function requestIdIn(text: string): string | undefined {
-  return /\brequest=([\w-]{1,36})/.exec(text)?.[1];
 }

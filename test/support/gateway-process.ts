@@ -6,9 +6,8 @@ import { join } from "node:path";
 /** The administrator key of gateways started by tests. */
 export const ADMIN_KEY = "test-admin-key-0123456789abcdef-0123456789";
 
-export interface GatewayProcess {
-  readonly url: string;
-  readonly port: number;
+/** A process of the gateway, which may not be up yet. */
+export interface SpawnedGateway {
   readonly pid: number;
   readonly dataDir: string;
   /** Everything that it wrote so far. */
@@ -16,6 +15,13 @@ export interface GatewayProcess {
   signal(name: NodeJS.Signals): void;
   /** Exit code, or the signal that ended it. */
   readonly exited: Promise<number | string>;
+  /** The port, once it says that it listens; rejects when it does not come up. */
+  readonly listening: Promise<number>;
+}
+
+export interface GatewayProcess extends Omit<SpawnedGateway, "listening"> {
+  readonly url: string;
+  readonly port: number;
   /** SIGTERM, wait, remove the data directory if it was made here. */
   stop(): Promise<number | string>;
 }
@@ -32,15 +38,28 @@ const ENTRY = join(import.meta.dirname, "../../src/main.ts");
 /** Starts the gateway as users do, on a free port, and waits until it says where it listens. */
 export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "llm-gateway-"));
-  const child = spawn(process.execPath, [ENTRY], {
-    env: {
-      PATH: process.env["PATH"],
-      HOST: "127.0.0.1",
-      PORT: "0",
-      DATA_DIR: dataDir,
-      ADMIN_KEY,
-      ...options.env,
+  const { listening, ...spawned } = spawnGateway({ ...options, dataDir });
+  const port = await listening;
+  return {
+    ...spawned,
+    url: `http://127.0.0.1:${port}`,
+    port,
+    async stop() {
+      spawned.signal("SIGTERM");
+      const code = await spawned.exited;
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
+      return code;
     },
+  };
+}
+
+/** Starts the gateway and waits for nothing. */
+export function spawnGateway({
+  env,
+  dataDir,
+}: GatewayProcessOptions & { readonly dataDir: string }): SpawnedGateway {
+  const child = spawn(process.execPath, [ENTRY], {
+    env: { PATH: process.env.PATH, HOST: "127.0.0.1", PORT: "0", DATA_DIR: dataDir, ADMIN_KEY, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -52,21 +71,13 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
   const exited = new Promise<number | string>((resolve) => {
     child.once("exit", (code, signal) => resolve(code ?? signal ?? "unknown"));
   });
-  const port = await listeningPort(child, exited, () => output);
+  const listening = listeningPort(child, exited, () => output);
+  // Who kills it on the way does not ask.
+  listening.catch(() => {});
   return {
-    url: `http://127.0.0.1:${port}`,
-    port,
-    pid: child.pid ?? 0,
-    dataDir,
+    ...{ dataDir, exited, listening, pid: child.pid ?? 0 },
     output: () => output,
     signal: (name) => void child.kill(name),
-    exited,
-    async stop() {
-      child.kill("SIGTERM");
-      const code = await exited;
-      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
-      return code;
-    },
   };
 }
 

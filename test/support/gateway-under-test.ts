@@ -57,7 +57,7 @@ export interface GatewayUnderTestOptions {
 }
 
 /** Providers as a deployment configures them, all of them the simulator. */
-export function simulatedProviders(simulator: Simulator): Record<string, string> {
+export function simulatedProviders(simulator: Pick<Simulator, "baseUrl">): Record<string, string> {
   return {
     OPENAI_API_KEY: "key-of-openai",
     OPENAI_BASE_URL: simulator.baseUrl("openai"),
@@ -72,7 +72,7 @@ export function simulatedProviders(simulator: Simulator): Record<string, string>
  * No default chain, so that a model fails alone unless a test says otherwise, and the simulator's own prices, which
  * unlike the real ones are the same at all hours.
  */
-function writeConfigFile(): { readonly path: string; remove(): void } {
+export function writeConfigFile(): { readonly path: string; remove(): void } {
   const directory = mkdtempSync(join(tmpdir(), "llm-gateway-config-"));
   const path = join(directory, "gateway.yaml");
   const config = {

@@ -18,6 +18,22 @@ export async function inParallel<Case, Result>(
 const messageOf = (error: unknown) =>
   error instanceof Error ? (error.stack ?? error.message) : String(error);
 
+/** Runs work for many cases, at most so many at once; results are in the order of the cases. The first failure fails all. */
+export async function inBatches<Case, Result>(
+  atOnce: number,
+  cases: readonly Case[],
+  work: (one: Case) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < cases.length; index = next++)
+      results[index] = await work(cases[index] as Case);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, cases.length) }, worker));
+  return results;
+}
+
 /** Every pair of the two lists. */
 export function pairs<A, B>(first: readonly A[], second: readonly B[]): readonly (readonly [A, B])[] {
   return first.flatMap((a) => second.map((b) => [a, b] as const));

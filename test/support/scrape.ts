@@ -5,6 +5,9 @@ export interface Scrape {
   sum(name: string, labels?: Readonly<Record<string, string>>): number;
 }
 
+/** After the name and the labels, before an exemplar or a time. */
+const VALUE = /^[^{ ]+(?:\{.*?\})? (\S+)/;
+
 export async function scrape(url: string): Promise<Scrape> {
   const response = await fetch(`${url}/metrics`);
   if (!response.ok) throw new Error(`GET /metrics: ${response.status}`);
@@ -17,7 +20,7 @@ export async function scrape(url: string): Promise<Scrape> {
       return lines
         .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
         .filter((line) => wanted.every((label) => line.includes(label)))
-        .reduce((total, line) => total + Number(/^[^{ ]+(?:\{.*\})? (\S+)/.exec(line)?.[1]), 0);
+        .reduce((total, line) => total + Number(VALUE.exec(line)?.[1]), 0);
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { ProviderAnswer, StreamEnd, StreamSink } from "../../core/completion.ts";
 import type { Provider, ProviderCall } from "../../core/provider.ts";
 import { type BufferedResponse, isSuccess, postBuffered } from "../buffered-call.ts";
@@ -60,7 +61,10 @@ class OpenAiChatProvider implements Provider {
     if (outcome.kind === "streamed") return outcome.end;
     const { response } = outcome;
     if (!isSuccess(response.status)) throw this.#mapHttpError(response);
-    const seen = { providerStatus: response.status, providerRequestId: this.#readRequestId(response) };
+    const seen = {
+      providerStatus: response.status,
+      providerRequestId: this.#readRequestId(response.headers),
+    };
     const body = readObject(parseJson(response.body));
     if (body?.error !== undefined) throw mapErrorBody(body, { ...this.#errorContext, seen });
     throw badResponse(`${response.headers["content-type"]} instead of an event stream`, seen);
@@ -83,15 +87,18 @@ class OpenAiChatProvider implements Provider {
       timeouts: call.timeouts,
       signal: call.signal,
       onSent: call.onSent,
+      readRequestId: this.#readRequestId,
     };
   }
 
   #mapHttpError(response: BufferedResponse): Error {
-    const seen = { providerStatus: response.status, providerRequestId: this.#readRequestId(response) };
+    const seen = {
+      providerStatus: response.status,
+      providerRequestId: this.#readRequestId(response.headers),
+    };
     return mapHttpError(response, { ...this.#errorContext, seen });
   }
 
-  #readRequestId(response: BufferedResponse): string | undefined {
-    return readRequestId(response.headers, this.#profile.requestIdHeaders);
-  }
+  readonly #readRequestId = (headers: IncomingHttpHeaders): string | undefined =>
+    readRequestId(headers, this.#profile.requestIdHeaders);
 }

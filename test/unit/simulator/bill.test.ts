@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { accountOf } from "../../../simulator/accounts.ts";
 import { Bill, type BillLine } from "../../../simulator/bill.ts";
+import type { CallEvent } from "../../../simulator/exchange.ts";
 import { costPicoUsd, LIST_PRICES } from "../../../simulator/prices.ts";
 import { call, openSimulator, readUntilBroken } from "./calls.ts";
 
@@ -113,5 +115,24 @@ describe("the bill", () => {
       Array.from({ length: 50 }, async () => (await call(simulator, { stream: true })).text()),
     );
     expect(new Set(simulator.bill.lines.map(({ callId }) => callId)).size).toBe(51);
+  });
+
+  test("says who pays and what the caller calls the call, and everything is told as it happens", async () => {
+    const events: CallEvent[] = [];
+    const simulator = await openSimulator({ onEvent: (event) => events.push(event) });
+    const messages = [{ role: "user", content: "hello request=a-1" }];
+    await (
+      await call(simulator, { messages, stream: true }, { script: { tokenDelayMs: 1, tokensOut: 3 } })
+    ).text();
+    const [line] = simulator.bill.lines;
+    expect(line).toMatchObject({ account: accountOf("Bearer test-key"), reference: "a-1" });
+    expect(events.map(({ kind }) => kind)).toEqual(["arrived", "written", "written", "written", "billed"]);
+    expect(events.every(({ callId, reference }) => callId === line?.callId && reference === "a-1")).toBe(
+      true,
+    );
+    await (await call(simulator, {}, { headers: { authorization: "" } })).text();
+    const [, refused] = simulator.bill.lines;
+    expect(refused).toMatchObject({ state: "refused" });
+    expect(refused).not.toHaveProperty("reference");
   });
 });
