@@ -85,6 +85,7 @@ describe("the main call as JSON, on which callers rely", () => {
           billingState: "BILLING_STATE_SETTLED",
         },
       ],
+      replayed: false,
     });
     expect(cost).toBe("0.000033500000");
   });

@@ -51,8 +51,10 @@ const secretOf = (role: KeyRole) => byRole.get(role)?.secret ?? "";
 const ALLOWED: Readonly<Record<string, readonly KeyRole[]>> = {
   "CompletionService/Complete": [INVOKE],
   "CompletionService/StreamComplete": [INVOKE],
+  "CostService/AdjustCosts": [ADMIN],
   "CostService/CostQuery": [INVOKE, READ_COSTS],
   "CostService/ListCostRecords": [INVOKE, READ_COSTS],
+  "CostService/VerifyLedger": [READ_COSTS],
   "KeyService/CreateKey": [MANAGE_KEYS],
   "KeyService/GetKey": [MANAGE_KEYS],
   "KeyService/ListKeys": [MANAGE_KEYS],

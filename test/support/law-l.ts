@@ -165,7 +165,8 @@ function expectBilledAsRecorded(evidence: Evidence, pair: Matched): void {
 function expectRefused({ record, script }: Matched, where: string): void {
   // An error disguised as a success may have cost something, and so may one that nobody waited for: both say so.
   const isDisguised = script.fault === "errorEvent" || script.fault === "html";
-  const isUnheard = record.outcome === AttemptOutcome.CANCELLED;
+  const gaveUp = record.errorReason === ErrorReason.PROVIDER_TIMEOUT;
+  const isUnheard = gaveUp || record.outcome === AttemptOutcome.CANCELLED;
   if ((isDisguised || isUnheard) && record.billingState === BillingState.UNKNOWN) return;
   expect(record.billingState, where).toBe(BillingState.NOT_BILLED);
   expect(record.usage, where).toBeUndefined();
