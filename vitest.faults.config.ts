@@ -14,6 +14,7 @@ export default defineConfig({
     env: { FAULT_SCALE: process.env.FAULT_SCALE ?? "long" },
     reporters: ["verbose", new ScenarioReporter()],
     hookTimeout: 60_000,
+    globalSetup: ["test/support/global-teardown.ts"],
     pool: "forks",
   },
 });

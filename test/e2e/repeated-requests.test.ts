@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
@@ -13,6 +12,7 @@ import {
   type CompletionOptions,
   createGatewayClients,
 } from "../support/completion-client.ts";
+import { createDataDirectory } from "../support/data-directory.ts";
 import { ADMIN_KEY } from "../support/gateway-process.ts";
 import {
   billedPicoUsd,
@@ -29,7 +29,7 @@ let dataDir: string;
 let simulator: Simulator;
 let gateway: GatewayUnderTest;
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), "llm-gateway-repeated-"));
+  dataDir = await createDataDirectory("repeated");
   simulator = await startSimulator();
   gateway = await startGatewayUnderTest({ dataDir, simulator });
 });

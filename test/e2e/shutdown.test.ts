@@ -1,10 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { type IncomingMessage, request as requestHttp1 } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   Health,
@@ -17,6 +15,7 @@ import { completeWith, uniquePrompt, userMessage } from "../suites/client-suite.
 import { createFetchClient } from "../support/clients/fetch-client.ts";
 import { drain, failureOf, type GatewayClient } from "../support/clients/gateway-client.ts";
 import { createGrpcJsClient } from "../support/clients/grpc-js-client.ts";
+import { createDataDirectory } from "../support/data-directory.ts";
 import {
   billedPicoUsd,
   directive,
@@ -31,9 +30,9 @@ beforeAll(async () => {
   simulator = await startSimulator();
 });
 afterAll(() => simulator.close());
-beforeEach(() => {
+beforeEach(async () => {
   simulator.bill.clear();
-  dataDir = mkdtempSync(join(tmpdir(), "llm-gateway-shutdown-"));
+  dataDir = await createDataDirectory("shutdown");
 });
 afterEach(() => rmSync(dataDir, { recursive: true, force: true }));
 

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Script } from "../../simulator/script.ts";
 import { CALL_KINDS } from "../support/completion-client.ts";
+import { createDataDirectory } from "../support/data-directory.ts";
 import { type BenchCall, type FaultBench, startFaultBench } from "../support/fault-bench.ts";
 import { ADMIN_KEY } from "../support/gateway-process.ts";
 import { inParallel, pairs } from "../support/in-parallel.ts";
@@ -128,7 +128,7 @@ async function runRefusals(): Promise<readonly string[]> {
 
 beforeAll(async () => {
   collector = await startRecordingServer();
-  dataDir = mkdtempSync(join(tmpdir(), "llm-gateway-canaries-"));
+  dataDir = await createDataDirectory("canaries");
   bench = await startFaultBench({
     groups: {
       openai: { profile: "openai", timeoutSeconds: 0.5, count: 120 },

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { createDataDirectory } from "./data-directory.ts";
 
 /** The administrator key of gateways started by tests. */
 export const ADMIN_KEY = "test-admin-key-0123456789abcdef-0123456789";
@@ -37,7 +37,7 @@ const ENTRY = join(import.meta.dirname, "../../src/main.ts");
 
 /** Starts the gateway as users do, on a free port, and waits until it says where it listens. */
 export async function startGatewayProcess(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
-  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "llm-gateway-"));
+  const dataDir = options.dataDir ?? (await createDataDirectory("process"));
   const { listening, ...spawned } = spawnGateway({ ...options, dataDir });
   const port = await listening;
   return {
