@@ -23,11 +23,17 @@ export async function explainPlans(database: LedgerDatabase, workload: Workload)
   const plans: Plan[] = [];
   const explained = (name: string): LedgerDatabase => ({
     ...database,
-    snapshot: (work) =>
-      database.snapshot((run) =>
-        work(async (text, values) => {
-          plans.push({ name, lines: await explain(run, text, values) });
-          return await run(text, values);
+    reading: (work) =>
+      database.reading((session) =>
+        work({
+          ...session,
+          snapshot: (read) =>
+            session.snapshot((run) =>
+              read(async (text, values) => {
+                plans.push({ name, lines: await explain(run, text, values) });
+                return await run(text, values);
+              }),
+            ),
         }),
       ),
   });
