@@ -1,0 +1,76 @@
+import { join } from "node:path";
+import type { Config } from "./config/config.ts";
+import type { Clock } from "./core/clock.ts";
+import { newId } from "./core/ids.ts";
+import type { EventualDatabase } from "./db/eventual-database.ts";
+import { settleOrphan } from "./gateway/settle-attempt.ts";
+import { openJournal } from "./ledger/journal.ts";
+import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
+import { createReplayJournal, DEFAULT_REPLAY_TTL_MS, type ReplayJournal } from "./ledger/replay-journal.ts";
+import { createReplaySeal } from "./ledger/replay-seal.ts";
+import { createSharedReplayStore } from "./ledger/shared-replay-store.ts";
+import { withSharedReplays } from "./ledger/shared-replays.ts";
+import { deriveSecret } from "./pepper.ts";
+import type { GatewayTelemetry } from "./telemetry/create-telemetry.ts";
+
+/** Room for the outcomes of what is under way when no new attempt fits any more. */
+const JOURNAL_RESERVE_BYTES = 64 * 1_024 ** 2;
+
+/** The journal is local to this process; what it still holds is shipped to the database from now on. */
+export async function startLedger(
+  { database: { dataDir }, journalMaxBytes, replay }: Config,
+  parts: {
+    readonly database: EventualDatabase;
+    readonly telemetry: GatewayTelemetry;
+    readonly clock: Clock;
+    readonly pepper: Buffer;
+  },
+): Promise<{ readonly ledger: JournalLedger; readonly replays: ReplayJournal }> {
+  const { database, telemetry, clock, pepper } = parts;
+  const { log } = telemetry;
+  const onDatabaseError = (error: unknown) => telemetry.ledgerWriteFailed("database", error);
+  const journal = await openJournal({
+    directory: join(dataDir, "journal"),
+    maxFileBytes: journalMaxBytes + JOURNAL_RESERVE_BYTES + replay.maxBytes,
+    replayLimits: replay,
+    onWriteError: (error) => telemetry.ledgerWriteFailed("journal", error),
+  });
+  const seal = createReplaySeal(deriveSecret(pepper, "answers for replay"));
+  const local = createReplayJournal({ journal, seal, clock, answerTtlMs: replay.answerTtlMs });
+  const replays = database.kind === "postgres" ? shareReplays(local, { database, telemetry, replay }) : local;
+  const ledger = await createJournalLedger({
+    journal,
+    replays,
+    database,
+    settleOrphan,
+    maxJournalBytes: journalMaxBytes,
+    isSchemaKnown: () => database.isOpen,
+    onWriteError: onDatabaseError,
+    onSyncError: onDatabaseError,
+    // The row is in no database: this line is the only copy, and it holds neither prompts nor secrets.
+    onRejected: (error, { table, json }) => log.error("ledger_row_rejected", { table, row: json }, error),
+    onLate: (rows) => log.error("ledger_rows_late", { rows: rows.length }),
+    onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),
+  });
+  return { ledger, replays };
+}
+
+/** Replicas learn of each other's repeatable calls through the database. */
+function shareReplays(
+  local: ReplayJournal,
+  parts: {
+    readonly database: EventualDatabase;
+    readonly telemetry: GatewayTelemetry;
+    readonly replay: Config["replay"];
+  },
+): ReplayJournal {
+  const { database, telemetry, replay } = parts;
+  const owner = newId();
+  const claimTtlMs = Math.max(replay.answerTtlMs, DEFAULT_REPLAY_TTL_MS);
+  const { answerTtlMs } = replay;
+  return withSharedReplays(local, {
+    owner,
+    store: createSharedReplayStore({ database, owner, claimTtlMs, answerTtlMs, limits: replay }),
+    onUnavailable: (error) => telemetry.log.warn("shared_replays_unavailable", {}, error),
+  });
+}
