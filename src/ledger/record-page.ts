@@ -18,7 +18,7 @@ import { RECORD_SELECT, toCostRecord } from "./record-row.ts";
  * then ends, full or not. So a page takes milliseconds however rare the records are that the filter lets through, and
  * tags, models and end users need no index that each record would have to pay for.
  */
-export const MAX_SCANNED_RECORDS = 5_000;
+export const MAX_SCANNED_RECORDS = 2_500;
 
 /**
  * One page of attempts, newest first. All pages of a listing stand for the instant of the first one, so records that
