@@ -25,12 +25,20 @@ export type UsageAnomaly =
   | "CACHE_EXCEEDS_INPUT"
   | "REASONING_EXCEEDS_OUTPUT";
 
+/** The input's part of a usage. */
+export type InputUsage = Pick<
+  Usage,
+  "tokensIn" | "uncachedTokensIn" | "cacheReadTokensIn" | "cacheWriteTokensIn"
+>;
+
 /**
- * What a provider's answer says about usage: `reported` (also when zero), `absent`, or `invalid`, which is
- * flagged and never believed.
+ * What a provider's answer says about usage: `reported` (also when zero), `input_only` (the input was stated early,
+ * as in Anthropic's `message_start`, and then nothing final), `absent`, or `invalid`, which is flagged and never
+ * believed.
  */
 export type UsageReport =
   | { readonly kind: "reported"; readonly usage: Usage }
+  | { readonly kind: "input_only"; readonly input: InputUsage }
   | { readonly kind: "absent" }
   | { readonly kind: "invalid"; readonly anomaly: UsageAnomaly };
 
@@ -98,12 +106,26 @@ export function parseUsage(raw: RawUsage): UsageReport {
 
 /** Usage counted by the gateway itself: no cache is assumed, since none was seen. */
 export function estimatedUsage(tokensIn: number, tokensOut: number): Usage {
-  return {
+  const input = {
     tokensIn,
-    tokensOut,
     uncachedTokensIn: tokensIn,
     cacheReadTokensIn: undefined,
     cacheWriteTokensIn: undefined,
+  };
+  return estimatedOutput(input, tokensOut);
+}
+
+/** Usage whose input the provider stated and whose output the gateway counted. */
+export function estimatedOutput(
+  { tokensIn, uncachedTokensIn, cacheReadTokensIn, cacheWriteTokensIn }: InputUsage,
+  tokensOut: number,
+): Usage {
+  return {
+    tokensIn,
+    tokensOut,
+    uncachedTokensIn,
+    cacheReadTokensIn,
+    cacheWriteTokensIn,
     textTokensOut: tokensOut,
     reasoningTokensOut: undefined,
   };

@@ -2,7 +2,7 @@ import type { AttemptIntent, AttemptOutcome, BillingState, UsageSource } from ".
 import type { PicoUsd } from "../core/money.ts";
 import type { UnitPrices } from "../core/price.ts";
 import type { ProviderError, ReceivedOutput } from "../core/provider-error.ts";
-import { estimatedUsage, type Usage, type UsageReport } from "../core/usage.ts";
+import { estimatedOutput, estimatedUsage, type Usage, type UsageReport } from "../core/usage.ts";
 import { priceAttempt } from "../pricing/price-attempt.ts";
 import { estimateTokensOut } from "../pricing/token-estimator.ts";
 
@@ -89,10 +89,20 @@ function count(intent: AttemptIntent, result: AttemptResult): Counted {
   if (usage.kind === "reported") {
     return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags };
   }
+  const tokensOut = estimateTokensOut(received);
+  if (usage.kind === "input_only") {
+    // Whoever states the input has read it, so the attempt is no unknown even if no output came.
+    return {
+      usage: estimatedOutput(usage.input, tokensOut),
+      usageSource: "estimated",
+      outcomeUnknown: false,
+      flags: ["INPUT_REPORTED"],
+    };
+  }
   if (result.kind === "failed" && result.error.billing === "not_billed") {
     return { usage: undefined, usageSource: "none", outcomeUnknown: false, flags };
   }
-  const estimate = estimatedUsage(intent.estimatedTokensIn, estimateTokensOut(received));
+  const estimate = estimatedUsage(intent.estimatedTokensIn, tokensOut);
   const sawNothing = result.kind === "failed" && received.deltas === 0;
   return { usage: estimate, usageSource: "estimated", outcomeUnknown: sawNothing, flags };
 }

@@ -31,6 +31,10 @@ const settle = (intent: AttemptIntent, result: AttemptResult) =>
   settleAttempt({ intent, result, latencyMs: 812.4, timeToFirstTokenMs: undefined });
 
 const INVALID = parseUsage({ tokensIn: -1, tokensOut: 2 });
+const INPUT_ONLY: UsageReport = {
+  kind: "input_only",
+  input: { tokensIn: 154, uncachedTokensIn: 24, cacheReadTokensIn: 120, cacheWriteTokensIn: 10 },
+};
 
 describe("an answer", () => {
   it("with a usage costs what the price in force says, exactly", () => {
@@ -177,6 +181,36 @@ describe("a failure", () => {
     }
   });
 
+  it("after the input was stated early is settled by that input and the output received", () => {
+    const received = { outputBytes: 41, deltas: 3 };
+    const early = failed({ billing: "maybe_billed", usage: INPUT_ONLY, received }, "CANCELLED");
+    const outcome = settle(priced, early);
+    expect(outcome).toMatchObject({
+      billingState: "settled",
+      usageSource: "estimated",
+      flags: ["INPUT_REPORTED"],
+      usage: {
+        ...{ tokensIn: 154, uncachedTokensIn: 24, cacheReadTokensIn: 120, cacheWriteTokensIn: 10 },
+        ...{ tokensOut: 11, textTokensOut: 11, reasoningTokensOut: undefined },
+      },
+    });
+    expect(outcome.costPicoUsd).toBe(
+      outcome.usage && price && priceAttempt(outcome.usage, price).costPicoUsd,
+    );
+  });
+
+  it("after the input was stated and before any output is settled, since the provider has read it", () => {
+    expect(settle(priced, failed({ billing: "maybe_billed", usage: INPUT_ONLY }))).toMatchObject({
+      billingState: "settled",
+      usageSource: "estimated",
+      usage: { tokensIn: 154, tokensOut: 0 },
+    });
+    expect(settle(unpriced, failed({ billing: "maybe_billed", usage: INPUT_ONLY }))).toMatchObject({
+      billingState: "unpriced",
+      costPicoUsd: undefined,
+    });
+  });
+
   it("with an impossible usage keeps the flag", () => {
     expect(settle(priced, failed({ billing: "not_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
     expect(settle(priced, failed({ billing: "maybe_billed", usage: INVALID })).flags).toEqual(["NEGATIVE"]);
@@ -198,6 +232,7 @@ describe("the laws of an outcome", () => {
     fc.tuple(tokens, tokens).map(([tokensIn, tokensOut]) => usageOf(tokensIn, tokensOut)),
     fc.constant<UsageReport>({ kind: "absent" }),
     fc.constant(INVALID),
+    fc.constant(INPUT_ONLY),
   );
   const received = fc.record({ outputBytes: tokens, deltas: fc.integer({ min: 0, max: 1_000 }) });
   const result: fc.Arbitrary<AttemptResult> = fc.oneof(
