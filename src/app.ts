@@ -166,10 +166,8 @@ async function loadPrices(config: Config) {
 function startTelemetry(config: Config, isKnownModel: (provider: string, model: string) => boolean) {
   const secrets = [
     ...config.providers.map(({ apiKey }) => apiKey),
-    ...[config.adminKey, config.keyPepper, config.metricsToken, config.database.url].filter(
-      (s) => s !== undefined,
-    ),
-  ];
+    ...[config.adminKey, config.keyPepper, config.metricsToken, config.database.url],
+  ].filter((secret) => secret !== undefined);
   return createTelemetry({
     version: VERSION,
     isKnownModel,

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
+import { PROVIDER_TYPE_NAMES } from "../core/provider-types.ts";
 
 /** Larger files are refused: nobody writes one by hand. */
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -8,16 +9,31 @@ const MAX_FILE_BYTES = 1024 * 1024;
 const name = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, "must match [a-z][a-z0-9_-]{0,31}");
 const modelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$/, "is not a model name");
 
-const provider = z.strictObject({
-  /** The dialect and its peculiarities. */
-  profile: z.enum(["openai", "deepseek", "huggingface"]),
-  base_url: z.url({ protocol: /^https?$/ }),
-  /** Name of the environment variable that holds the key; `<it>_FILE` works as well. Keys never stand in the file. */
-  api_key_env: z.string().regex(/^[A-Z][A-Z0-9_]*$/, "must be the name of an environment variable"),
-  headers: z.record(z.string(), z.string()).optional(),
-  /** Seconds; PROVIDER_TIMEOUT when not set. */
-  timeout: z.number().min(0.1).max(3_600).optional(),
-});
+const providerType = z.enum(PROVIDER_TYPE_NAMES);
+
+const provider = z
+  .strictObject({
+    /** The kind of provider: its dialect, its peculiarities, and its defaults. */
+    type: providerType.optional(),
+    /** An older name of `type`. */
+    profile: providerType.optional(),
+    /** The type's own when not set, if it has one. */
+    base_url: z.url({ protocol: /^https?$/ }).optional(),
+    /**
+     * Name of the environment variable that holds the key; `<it>_FILE` works as well. Keys never stand in the file.
+     * The type's own variable when not set; none for a type that needs no key.
+     */
+    api_key_env: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]*$/, "must be the name of an environment variable")
+      .optional(),
+    headers: z.record(z.string(), z.string()).optional(),
+    /** Seconds; PROVIDER_TIMEOUT when not set. */
+    timeout: z.number().min(0.1).max(3_600).optional(),
+  })
+  .refine(({ type, profile }) => (type === undefined) !== (profile === undefined), {
+    error: "exactly one of type and profile is required",
+  });
 
 const configFile = z.strictObject({
   providers: z.record(name, provider).optional(),

@@ -1,4 +1,5 @@
 import type { Candidate } from "../core/model-name.ts";
+import type { ProviderTypeName } from "../core/provider-types.ts";
 
 /** Everything that can be set, parsed once, checked and frozen. Durations are in milliseconds. */
 export interface Config {
@@ -59,9 +60,10 @@ export interface DeadlineConfig {
 
 export interface ProviderConfig {
   readonly name: string;
-  readonly profile: "openai" | "deepseek" | "huggingface";
+  readonly profile: ProviderTypeName;
   readonly baseUrl: string;
-  readonly apiKey: string;
+  /** Undefined for a provider that needs none. */
+  readonly apiKey: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** For an answer, and for the first token of a stream. */
   readonly timeoutMs: number;
