@@ -45,6 +45,21 @@ export function userMessage(text: string): Message {
   return { role: "user", name: undefined, parts: [{ kind: "text", text }] };
 }
 
+export function messageOf(role: Message["role"], ...parts: Message["parts"]): Message {
+  return { role, name: undefined, parts };
+}
+
+/** The ProviderError that making a request fails with. */
+export function refusalOf(makeRequest: () => unknown): ProviderError {
+  try {
+    makeRequest();
+  } catch (error) {
+    if (error instanceof ProviderError) return error;
+    throw error;
+  }
+  throw new Error("expected a refusal");
+}
+
 /** A sink that keeps the batches it was given. */
 export class CollectingSink {
   readonly batches: (readonly StreamDelta[])[] = [];
@@ -83,7 +98,7 @@ function readFixture(path: string): string {
   return readFileSync(new URL(`../fixtures/${path}`, import.meta.url), "utf8");
 }
 
-function readResponse(path: string): ResponseFixture {
+export function readResponse(path: string): ResponseFixture {
   return JSON.parse(readFixture(path)) as ResponseFixture;
 }
 

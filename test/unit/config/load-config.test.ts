@@ -158,6 +158,43 @@ describe("providers", () => {
     ]);
   });
 
+  it.each<[string, string | undefined]>([
+    ["anthropic", "https://api.anthropic.com/v1"],
+    ["gemini", "https://generativelanguage.googleapis.com/v1beta"],
+    ["mistral", "https://api.mistral.ai/v1"],
+    ["groq", "https://api.groq.com/openai/v1"],
+    ["together", "https://api.together.ai/v1"],
+    ["openrouter", "https://openrouter.ai/api/v1"],
+    ["xai", "https://api.x.ai/v1"],
+    ["fireworks", "https://api.fireworks.ai/inference/v1"],
+  ])("%s is configured by its key alone, and is no part of the default chain", (name, baseUrl) => {
+    const { providers, defaultChain } = loadConfig({ [`${name.toUpperCase()}_API_KEY`]: "k-1" });
+    expect(providers).toEqual([
+      { name, profile: name, baseUrl, apiKey: "k-1", headers: {}, timeoutMs: 30_000 },
+    ]);
+    expect(defaultChain).toEqual([]);
+  });
+
+  it("whose host only the operator knows need a base URL", () => {
+    const key = { AZURE_OPENAI_API_KEY: "k-1" };
+    expect(issuesOf(key)).toEqual(["AZURE_OPENAI_BASE_URL is not set"]);
+    expect(issuesOf({ ...key, AZURE_OPENAI_BASE_URL: "ftp://x" })).toEqual([
+      "AZURE_OPENAI_BASE_URL must be a URL that starts with https:// or http://",
+    ]);
+    const baseUrl = "https://mine.openai.azure.com/openai/v1";
+    expect(loadConfig({ ...key, AZURE_OPENAI_BASE_URL: baseUrl }).providers).toMatchObject([
+      { name: "azure-openai", baseUrl, apiKey: "k-1" },
+    ]);
+  });
+
+  it.each(["ollama", "vllm"])("%s needs no key, only its base URL", (name) => {
+    const url = { [`${name.toUpperCase()}_BASE_URL`]: "http://127.0.0.1:11434/v1" };
+    const [provider] = loadConfig(url).providers;
+    expect(provider).toMatchObject({ name, baseUrl: "http://127.0.0.1:11434/v1", apiKey: undefined });
+    const [withKey] = loadConfig({ ...url, [`${name.toUpperCase()}_API_KEY`]: "k-1" }).providers;
+    expect(withKey?.apiKey).toBe("k-1");
+  });
+
   it("of the file take their key from the variable that they name, and win over those of the environment", () => {
     const path = file(
       [
