@@ -4,6 +4,7 @@ import type { CompletionCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
+import type { PicoUsd } from "../core/money.ts";
 import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
@@ -15,6 +16,7 @@ import { createStreamCheckpoints } from "./stream-checkpoints.ts";
 /** What a provider's answer and a stream's end have in common. */
 export interface Answered {
   readonly usage: UsageReport;
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly providerRequestId: string | undefined;
   readonly responseModel: string | undefined;
   readonly outputBytes: number;

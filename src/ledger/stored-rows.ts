@@ -43,6 +43,8 @@ export function chargeToJson({ intent, usage, unitPrices, ...outcome }: AttemptO
     cost_usd: outcome.costPicoUsd === undefined ? undefined : formatUsd(outcome.costPicoUsd),
     ...(unitPrices && unitPricesToRow(unitPrices)),
     price_id: intent.price?.priceId,
+    provider_cost_usd:
+      outcome.providerCostPicoUsd === undefined ? undefined : formatUsd(outcome.providerCostPicoUsd),
     flags: outcome.flags,
     tags: intent.tags,
     end_user: intent.endUser,

@@ -30,6 +30,7 @@ export class StreamProgress {
   get seen(): SeenSoFar {
     return {
       usage: this.usage,
+      providerCostPicoUsd: this.providerCostPicoUsd,
       received: { outputBytes: this.#outputBytes, deltas: this.#deltas },
       providerStatus: this.providerStatus,
       providerRequestId: this.providerRequestId,

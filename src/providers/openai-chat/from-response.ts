@@ -25,7 +25,10 @@ export function fromChatResponse(response: BufferedResponse, context: ChatContex
   const providerRequestId = readRequestId(response.headers, context.profile.requestIdHeaders);
   const body = readObject(parseJson(response.body));
   const usage = mapUsage(body?.usage, context.profile);
-  const seen: SeenSoFar = { usage, providerStatus: response.status, providerRequestId };
+  const providerCostPicoUsd = context.profile.statesCost
+    ? parseStatedCost(readObject(body?.usage)?.cost)
+    : undefined;
+  const seen: SeenSoFar = { usage, providerCostPicoUsd, providerStatus: response.status, providerRequestId };
   if (body === undefined) throw badResponse(describeBody(response.body), seen);
   if (body.error !== undefined && body.error !== null) {
     throw mapErrorBody(body, { rules: context.errors, seen });
@@ -39,9 +42,7 @@ export function fromChatResponse(response: BufferedResponse, context: ChatContex
     choices,
     responseModel: readText(body.model),
     usage,
-    providerCostPicoUsd: context.profile.statesCost
-      ? parseStatedCost(readObject(body.usage)?.cost)
-      : undefined,
+    providerCostPicoUsd,
     providerRequestId,
     outputBytes: countOutputBytes(choices),
   };
