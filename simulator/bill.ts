@@ -10,7 +10,7 @@ export type BillState = "completed" | "interrupted" | "refused";
 
 /** One call, as the provider bills it. Token counts are inclusive totals with their parts, as in `usage`. */
 export interface BillLine {
-  /** Also the `x-request-id` header, and the answer's id after `chatcmpl-`. */
+  /** Also the request id header, and a part of the answer's id. */
   readonly callId: string;
   readonly personality: string;
   /** As asked for, without a directive suffix; empty when the request named none. */

@@ -1,7 +1,9 @@
 import type { ServerResponse } from "node:http";
 import type { Bill, BillState } from "./bill.ts";
+import type { Personality } from "./personalities.ts";
 import type { Plan } from "./plan.ts";
 import type { OpenObservation } from "./request-log.ts";
+import type { Wire } from "./wire.ts";
 
 /** Counts calls that are neither answered nor given up, so that a reader of the bill can wait for the last line. */
 export class ActiveCalls {
@@ -30,7 +32,7 @@ export interface ExchangeOptions {
   readonly observation: OpenObservation;
   readonly bill: Bill;
   readonly active: ActiveCalls;
-  readonly personality: string;
+  readonly personality: Pick<Personality, "name" | "wire">;
 }
 
 type Counts = Pick<
@@ -53,6 +55,7 @@ export class Exchange {
   readonly response: ServerResponse;
   readonly callId: string;
   readonly startedAt: number;
+  readonly wire: Wire;
   readonly #options: ExchangeOptions;
   #counts: Counts = NOTHING;
   #generating = false;
@@ -67,6 +70,7 @@ export class Exchange {
   constructor(options: ExchangeOptions) {
     this.#options = options;
     this.response = options.response;
+    this.wire = options.personality.wire;
     this.callId = options.observation.callId;
     this.startedAt = options.observation.startedAt;
   }
@@ -155,7 +159,7 @@ export class Exchange {
     const tokensOut = state === "completed" ? counts.tokensOut : billsInput ? this.countGenerated() : 0;
     this.#options.bill.record({
       callId: this.callId,
-      personality: this.#options.personality,
+      personality: this.#options.personality.name,
       model: counts.model,
       stream: counts.stream,
       tokensIn: billsInput ? counts.tokensIn : 0,

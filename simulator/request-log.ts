@@ -7,7 +7,7 @@ export interface RequestObservation {
   readonly method: string;
   /** With the query. */
   readonly path: string;
-  /** Names in lower case. The value of `authorization` is replaced by `sha256:` and 12 hex digits of its hash. */
+  /** Names in lower case. Values that hold a key are replaced by `sha256:` and 12 hex digits of their hash. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** Parsed JSON, or the text when it is none. Text longer than 256 KiB is kept only up to there. */
   readonly body: unknown;
@@ -32,9 +32,20 @@ export interface OpenObservation {
 const MAX_OBSERVATIONS = 1_000;
 const MAX_BODY_CHARACTERS = 256 * 1024;
 
-/** How an authorization value appears in observations. */
+/** How a key appears in observations. */
 function redact(secret: string): string {
   return `sha256:${createHash("sha256").update(secret).digest("hex").slice(0, 12)}`;
+}
+
+const KEY_HEADERS: readonly string[] = ["authorization", "x-api-key", "x-goog-api-key"];
+
+function redactKeys(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const redacted = { ...headers };
+  for (const name of KEY_HEADERS) {
+    const value = headers[name];
+    if (typeof value === "string") redacted[name] = redact(value);
+  }
+  return redacted;
 }
 
 function parseBody(text: string): unknown {
@@ -64,10 +75,7 @@ export class RequestLog {
     const ordered = [...this.#ring.slice(oldest), ...this.#ring.slice(0, oldest)];
     return ordered.map(({ bodyText, headers, ...rest }) => ({
       ...rest,
-      headers:
-        headers.authorization === undefined
-          ? headers
-          : { ...headers, authorization: redact(headers.authorization) },
+      headers: redactKeys(headers),
       body: parseBody(bodyText),
       aborted: rest.abortedAfterMs !== undefined,
     }));

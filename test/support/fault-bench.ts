@@ -69,6 +69,8 @@ const MODELS: Readonly<Record<PersonalityName, string>> = {
   openai: "sim-model",
   deepseek: "sim-model",
   huggingface: "sim-org/sim-model:sim",
+  anthropic: "sim-model",
+  gemini: "sim-model",
 };
 
 const DEFAULT_GROUPS: Readonly<Record<string, ProviderGroup>> = {

@@ -12,6 +12,7 @@ import {
 import type { BillLine } from "../../simulator/bill.ts";
 import { findScriptsInText } from "../../simulator/embedded-script.ts";
 import { costPicoUsd } from "../../simulator/prices.ts";
+import type { RequestObservation } from "../../simulator/request-log.ts";
 import type { Script } from "../../simulator/script.ts";
 import type { CompletionOutcome } from "./completion-client.ts";
 import { type FaultBench, requestIdIn } from "./fault-bench.ts";
@@ -104,11 +105,10 @@ function expectNothingPending(records: readonly CostRecord[]): void {
 /** Joins by the request id in the prompt, the provider's key and the order of the calls. */
 function match(bench: FaultBench, lines: readonly BillLine[], records: readonly CostRecord[]) {
   const seen = new Map(bench.simulator.requests.recent().map((request) => [request.callId, request]));
-  const providerByHash = new Map(
-    [...bench.providerKeys].map(([provider, key]) => [
-      `sha256:${sha256(`Bearer ${key}`).slice(0, 12)}`,
-      provider,
-    ]),
+  const providerByHash = new Map<string, string>(
+    [...bench.providerKeys].flatMap(([provider, key]) =>
+      [`Bearer ${key}`, key].map((sent) => [`sha256:${sha256(sent).slice(0, 12)}`, provider]),
+    ),
   );
   const open = new Map<string, CostRecord[]>();
   for (const record of [...records].sort((a, b) => a.ordinal - b.ordinal)) {
@@ -118,7 +118,7 @@ function match(bench: FaultBench, lines: readonly BillLine[], records: readonly 
   const matched = lines.map((line): Matched => {
     const request = seen.get(line.callId);
     const text = lastUserText(request?.body);
-    const provider = providerByHash.get(String(request?.headers.authorization));
+    const provider = providerByHash.get(keyIn(request?.headers));
     const candidates = open.get(`${requestIdIn(text)} ${provider} ${line.model}`) ?? [];
     const record = candidates.find((candidate) => !saysUnsent(candidate));
     expect(record, `the call ${JSON.stringify(line)} of ${provider} is not on the ledger`).toBeDefined();
@@ -129,9 +129,21 @@ function match(bench: FaultBench, lines: readonly BillLine[], records: readonly 
   return { matched, unseen: [...open.values()].flat() };
 }
 
+const KEY_HEADERS = ["authorization", "x-api-key", "x-goog-api-key"] as const;
+
+function keyIn(headers: RequestObservation["headers"] | undefined): string {
+  return String(KEY_HEADERS.map((name) => headers?.[name]).find((value) => value !== undefined));
+}
+
+interface AnyRequest {
+  readonly messages?: readonly { readonly content?: unknown }[];
+  /** Gemini's. */
+  readonly contents?: readonly { readonly parts?: readonly { readonly text?: unknown }[] }[];
+}
+
 function lastUserText(body: unknown): string {
-  const messages = (body as { messages?: readonly { content?: unknown }[] } | undefined)?.messages;
-  const content = messages?.at(-1)?.content;
+  const request = body as AnyRequest | undefined;
+  const content = request?.messages?.at(-1)?.content ?? request?.contents?.at(-1)?.parts?.[0]?.text;
   return typeof content === "string" ? content : JSON.stringify(content ?? "");
 }
 
@@ -205,6 +217,7 @@ function expectFlagged(pair: Matched, where: string): void {
   expect(flagged, `not flagged: ${where}`).toBe(true);
   const { usage } = record;
   if (record.cost?.costUsd !== undefined) expect(record.cost.estimated, where).toBe(true);
+  if (record.flags.includes("INPUT_REPORTED")) expectInputExact(line, usage, where);
   // The input is assumed to be billed; a provider that hung may not have begun to read it.
   if (line.tokensIn > 0 && script.tokensIn === undefined && script.cachedTokensIn === undefined)
     expect(usage?.tokensIn, where).toBe(BigInt(line.tokensIn));
@@ -215,6 +228,22 @@ function expectFlagged(pair: Matched, where: string): void {
     expect(missed, where).toBeGreaterThanOrEqual(0n);
     if (line.stream) expect(missed, where).toBeLessThanOrEqual(BigInt(unseenTokens(pair)));
   } else expect(usage?.tokensOut, where).toBe(BigInt(line.tokensOut));
+}
+
+/** A provider that states the input early leaves no doubt about it, whatever becomes of the answer. */
+function expectInputExact(line: BillLine, usage: CostRecord["usage"], where: string): void {
+  expect(
+    {
+      tokensIn: usage?.tokensIn,
+      cachedTokensIn: usage?.cacheReadTokensIn ?? 0n,
+      cacheWriteTokensIn: usage?.cacheWriteTokensIn ?? 0n,
+    },
+    where,
+  ).toEqual({
+    tokensIn: BigInt(line.tokensIn),
+    cachedTokensIn: BigInt(line.cachedTokensIn),
+    cacheWriteTokensIn: BigInt(line.cacheWriteTokensIn),
+  });
 }
 
 /** What a stream may have generated that did not reach the gateway before one of the two gave up. */

@@ -5,7 +5,7 @@ import { badResponse } from "../map-error.ts";
 import { type JsonObject, readObject, readText } from "../read-json.ts";
 import type { StreamProgress } from "../stream-progress.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
-import { mapUsage, mergeUsage } from "./map-usage.ts";
+import { mapStartUsage, mapUsage, mergeUsage } from "./map-usage.ts";
 
 /** Reads the events of one stream. @throws ProviderError for what is no such event */
 export function createMessagesReader(progress: StreamProgress): (event: JsonObject) => EventEffect {
@@ -50,8 +50,7 @@ class MessagesReader {
     progress.begin(0);
     progress.responseModel = readText(message.model);
     this.#startUsage = message.usage;
-    // The input is known, and the output has just begun.
-    progress.usage = toInputOnly(mapUsage(message.usage));
+    progress.usage = mapStartUsage(message.usage);
   }
 
   #readBlockStart(index: unknown, block: JsonObject | undefined): EventEffect {

@@ -1,4 +1,5 @@
 import { parseUsage, type UsageReport } from "../../core/usage.ts";
+import { toInputOnly } from "../input-only.ts";
 import { type JsonObject, readObject } from "../read-json.ts";
 import { sumOfCounts } from "../sum-of-counts.ts";
 
@@ -17,6 +18,13 @@ export function mapUsage(usage: unknown): UsageReport {
     cacheWriteTokensIn: cache_creation_input_tokens,
     reasoningTokensOut: readObject(stated.output_tokens_details)?.thinking_tokens,
   });
+}
+
+/** The usage of `message_start`: the input is final; of the output, which has just begun, nothing is believed. */
+export function mapStartUsage(usage: unknown): UsageReport {
+  const started = readObject(usage);
+  if (!started) return mapUsage(usage);
+  return toInputOnly(mapUsage({ ...started, output_tokens: 0, output_tokens_details: undefined }));
 }
 
 /** The usage of `message_delta` is cumulative; what it leaves out stands as `message_start` stated it. */

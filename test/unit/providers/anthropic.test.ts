@@ -50,7 +50,7 @@ describe("a stream of Anthropic's", () => {
 
   it("states the input early: what is cut then is known by its input, and not by its output", () => {
     const decoder = newDecoder();
-    decoder.feed(start({ ...STARTED, output_tokens: 1 }));
+    decoder.feed(start({ ...STARTED, output_tokens: 1, output_tokens_details: { thinking_tokens: 9 } }));
     expect(decoder.seen.usage).toEqual({
       kind: "input_only",
       input: { tokensIn: 127, uncachedTokensIn: 7, cacheReadTokensIn: 100, cacheWriteTokensIn: 20 },
