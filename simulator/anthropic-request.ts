@@ -51,10 +51,11 @@ function readTools(body: JsonObject): Pick<ChatRequest, "offersTools" | "forcedT
   const choice = isObject(body.tool_choice) ? body.tool_choice : { type: "auto" };
   if (choice.type === "none") return { offersTools: false, forcedTool: undefined };
   const forced = choice.type === "any" ? names[0] : choice.type === "tool" ? choice.name : undefined;
-  if (forced !== undefined && !names.some((name) => name === forced)) {
+  const forcedTool = names.find((name) => name === forced);
+  if (forced !== forcedTool) {
     throw new InvalidChatRequest("tool_choice: not among the tools", "tool_choice");
   }
-  return { offersTools: names.length > 0, forcedTool: forced === undefined ? undefined : String(forced) };
+  return { offersTools: names.length > 0, forcedTool };
 }
 
 function readJsonSchema(config: unknown): unknown {

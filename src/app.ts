@@ -165,7 +165,7 @@ async function loadPrices(config: Config) {
 
 function startTelemetry(config: Config, isKnownModel: (provider: string, model: string) => boolean) {
   const secrets = [
-    ...config.providers.map(({ apiKey }) => apiKey),
+    ...config.providers.flatMap(({ apiKey, aws }) => [apiKey, aws?.secretAccessKey, aws?.sessionToken]),
     ...[config.adminKey, config.keyPepper, config.metricsToken, config.database.url],
   ].filter((secret) => secret !== undefined);
   return createTelemetry({

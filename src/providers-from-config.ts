@@ -15,12 +15,13 @@ export function createProviders(
 ): ConfiguredProviders {
   return new Map(
     configs.map((config) => {
-      const { name, profile, baseUrl, apiKey, headers, timeoutMs } = config;
+      const { name, profile, baseUrl, apiKey, aws, headers, timeoutMs } = config;
       const provider = createProvider({
         name,
         profile,
         baseUrl,
         apiKey,
+        aws,
         headers,
         connectTimeoutMs: connectMs,
       });

@@ -44,6 +44,7 @@ const PACKAGE_FENCES: readonly { readonly pattern: RegExp; readonly allowed: rea
   { pattern: /^@bufbuild\//, allowed: [/^src\/server\//] },
   { pattern: /^@grpc\/grpc-js$/, allowed: [/^src\/server\//, /^src\/demo\.ts$/] },
   { pattern: /^undici$/, allowed: [/^src\/providers\//] },
+  { pattern: /^@smithy\//, allowed: [/^src\/providers\/bedrock\//] },
   { pattern: /gen\/es\//, allowed: [/^src\/server\//] },
   { pattern: /gen\/ts-proto\//, allowed: [/^src\/demo\.ts$/] },
 ];

@@ -9,6 +9,9 @@ const MAX_FILE_BYTES = 1024 * 1024;
 const name = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, "must match [a-z][a-z0-9_-]{0,31}");
 const modelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$/, "is not a model name");
 
+/** Such as `eu-central-1` or `us-gov-west-1`. */
+export const AWS_REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
+
 const providerType = z.enum(PROVIDER_TYPE_NAMES);
 
 const provider = z
@@ -27,9 +30,14 @@ const provider = z
       .string()
       .regex(/^[A-Z][A-Z0-9_]*$/, "must be the name of an environment variable")
       .optional(),
+    /** Of Bedrock, which without `api_key_env` is called with the AWS credentials of the environment. */
+    region: z.string().regex(AWS_REGION, "is not an AWS region").optional(),
     headers: z.record(z.string(), z.string()).optional(),
     /** Seconds; PROVIDER_TIMEOUT when not set. */
     timeout: z.number().min(0.1).max(3_600).optional(),
+  })
+  .refine(({ type, profile, region }) => region === undefined || (type ?? profile) === "bedrock", {
+    error: "only a provider of type bedrock has a region",
   })
   .refine(({ type, profile }) => (type === undefined) !== (profile === undefined), {
     error: "exactly one of type and profile is required",

@@ -64,9 +64,18 @@ export interface ProviderConfig {
   readonly baseUrl: string;
   /** Undefined for a provider that needs none. */
   readonly apiKey: string | undefined;
+  /** For Bedrock, instead of a key. */
+  readonly aws?: AwsCredentialsConfig | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** For an answer, and for the first token of a stream. */
   readonly timeoutMs: number;
+}
+
+export interface AwsCredentialsConfig {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string | undefined;
+  readonly region: string;
 }
 
 export interface OtlpConfig {

@@ -1,4 +1,5 @@
 import { PROVIDER_TYPE_NAMES, PROVIDER_TYPES, type ProviderTypeName } from "../core/provider-types.ts";
+import { type BedrockAccess, readBedrockEnvironment, toAccess } from "./bedrock-config.ts";
 import type { ProviderConfig } from "./config.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { EnvironmentReader } from "./read-environment.ts";
@@ -21,7 +22,10 @@ export function readProviders(environment: EnvironmentReader, file: ConfigFile):
   });
   const providers = new Map<string, ProviderConfig>();
   for (const name of PROVIDER_TYPE_NAMES) {
-    const provider = readEnvironmentProvider(environment, name, timeoutMs);
+    const provider =
+      name === "bedrock"
+        ? readBedrock(environment, timeoutMs)
+        : readEnvironmentProvider(environment, name, timeoutMs);
     if (provider) providers.set(name, provider);
   }
   for (const [name, entry] of Object.entries(file.providers ?? {})) {
@@ -29,6 +33,11 @@ export function readProviders(environment: EnvironmentReader, file: ConfigFile):
     if (provider) providers.set(name, provider);
   }
   return [...providers.values()];
+}
+
+function readBedrock(environment: EnvironmentReader, timeoutMs: number): ProviderConfig | undefined {
+  const access = readBedrockEnvironment(environment);
+  return access && { name: "bedrock", profile: "bedrock", ...access, headers: {}, timeoutMs };
 }
 
 /** A provider is configured by its key, or without one by its base URL. */
@@ -56,11 +65,13 @@ function readEnvironmentProvider(
   return { name, profile: name, baseUrl, apiKey, headers, timeoutMs };
 }
 
+type FileEntry = NonNullable<ConfigFile["providers"]>[string];
+
 function readFileProvider(
   environment: EnvironmentReader,
   options: {
     readonly name: string;
-    readonly entry: NonNullable<ConfigFile["providers"]>[string];
+    readonly entry: FileEntry;
     readonly timeoutMs: number;
   },
 ): ProviderConfig | undefined {
@@ -68,6 +79,12 @@ function readFileProvider(
   const path = `CONFIG_FILE: providers.${name}`;
   const profile = entry.type ?? entry.profile;
   if (profile === undefined) throw new TypeError("the file was not checked");
+  const headers = entry.headers ?? {};
+  const own = { name, profile, headers, timeoutMs: timeoutOf(entry) ?? timeoutMs };
+  if (profile === "bedrock") {
+    const access = readFileBedrock(environment, entry, path);
+    return access && { ...own, ...access };
+  }
   const type = PROVIDER_TYPES[profile];
   const baseUrl = entry.base_url ?? type.baseUrl;
   if (baseUrl === undefined) {
@@ -82,12 +99,26 @@ function readFileProvider(
       environment.issues.push(`${path}: ${keyVariable} is not set`);
     return undefined;
   }
-  return {
-    name,
-    profile,
-    baseUrl,
-    apiKey,
-    headers: entry.headers ?? {},
-    timeoutMs: entry.timeout === undefined ? timeoutMs : Math.round(entry.timeout * 1_000),
-  };
+  return { ...own, baseUrl, apiKey };
+}
+
+const timeoutOf = ({ timeout }: FileEntry): number | undefined =>
+  timeout === undefined ? undefined : Math.round(timeout * 1_000);
+
+function readFileBedrock(
+  environment: EnvironmentReader,
+  entry: FileEntry,
+  path: string,
+): BedrockAccess | undefined {
+  const { region, base_url: baseUrl, api_key_env: keyVariable } = entry;
+  if (region === undefined) {
+    environment.issues.push(`${path}: region is required with the type bedrock`);
+    return undefined;
+  }
+  const apiKey = keyVariable === undefined ? undefined : environment.secret(keyVariable);
+  if (keyVariable !== undefined && apiKey === undefined) {
+    environment.issues.push(`${path}: ${keyVariable} is not set`);
+    return undefined;
+  }
+  return toAccess(environment, { region, baseUrl, apiKey, where: path });
 }

@@ -22,6 +22,7 @@ export type ProviderTypeName =
   | "huggingface"
   | "anthropic"
   | "gemini"
+  | "bedrock"
   | "mistral"
   | "groq"
   | "together"
@@ -59,6 +60,8 @@ export const PROVIDER_TYPES: Readonly<Record<ProviderTypeName, ProviderType>> = 
     priceList: "google",
     bareModels: /^gemini-[^/]*$/,
   }),
+  // The base URL is that of the region, and a key may be replaced by AWS credentials.
+  bedrock: hosted("BEDROCK", undefined, { priceList: "aws" }),
   mistral: hosted("MISTRAL", "https://api.mistral.ai/v1", {
     priceList: "mistral",
     bareModels: /^(mistral|ministral|magistral|codestral|devstral|pixtral)-[^/]*$/,

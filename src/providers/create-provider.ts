@@ -1,5 +1,6 @@
 import type { Provider } from "../core/provider.ts";
 import { PROVIDER_TYPES, type ProviderTypeName } from "../core/provider-types.ts";
+import { type AwsCredentials, createAwsSigner } from "./bedrock/aws-signer.ts";
 import { createHttpProvider } from "./http-provider.ts";
 import { DEFAULT_MAX_SOCKETS, HttpTransport } from "./http-transport.ts";
 import { WIRES } from "./wires.ts";
@@ -15,6 +16,8 @@ export interface ProviderOptions {
   readonly baseUrl: string;
   /** Printable ASCII without spaces. Undefined only for a type that needs no key: then none is sent. */
   readonly apiKey: string | undefined;
+  /** For Bedrock, instead of a key: its requests are then signed. */
+  readonly aws?: AwsCredentials | undefined;
   /** Sent with every call, e.g. `OpenAI-Organization` or `X-HF-Bill-To`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Limit of DNS, TCP, TLS and the wait for a free socket together. */
@@ -38,6 +41,9 @@ const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
   "user-agent",
+  "x-amz-content-sha256",
+  "x-amz-date",
+  "x-amz-security-token",
   "x-api-key",
   "x-goog-api-key",
 ]);
@@ -50,13 +56,16 @@ const HEADER_VALUE_PATTERN = /^[\x20-\x7e]+$/;
  * @throws RangeError naming the option that cannot be right. Its message never holds the key.
  */
 export function createProvider(options: ProviderOptions): Provider {
-  const { name, profile, apiKey, connectTimeoutMs, maxSockets = DEFAULT_MAX_SOCKETS } = options;
+  const { name, profile, apiKey, aws, connectTimeoutMs, maxSockets = DEFAULT_MAX_SOCKETS } = options;
   const baseUrl = parseBaseUrl(options);
   refuseBadKey(options);
   const wire = WIRES[profile];
   return createHttpProvider({
     name,
-    dialect: wire.createDialect(apiKey === undefined ? [] : [apiKey]),
+    dialect: wire.createDialect(
+      [apiKey, aws?.secretAccessKey, aws?.sessionToken].filter((secret) => secret !== undefined),
+    ),
+    sign: aws && createAwsSigner(baseUrl, aws),
     transport: new HttpTransport({ origin: baseUrl.origin, connectTimeoutMs, maxSockets }),
     basePath: baseUrl.pathname.replace(/\/+$/, ""),
     headers: [
@@ -68,8 +77,14 @@ export function createProvider(options: ProviderOptions): Provider {
   });
 }
 
-function refuseBadKey({ name, profile, apiKey }: ProviderOptions): void {
-  if (apiKey === undefined) {
+function refuseBadKey({ name, profile, apiKey, aws }: ProviderOptions): void {
+  if (aws !== undefined) {
+    if (profile !== "bedrock" || apiKey !== undefined) {
+      throw new RangeError(
+        `provider ${name} takes no AWS credentials beside a key, nor unless it is Bedrock`,
+      );
+    }
+  } else if (apiKey === undefined) {
     if (PROVIDER_TYPES[profile].needsKey) throw new RangeError(`apiKey of provider ${name} is required`);
   } else if (!/^[\x21-\x7e]+$/.test(apiKey)) {
     throw new RangeError(`apiKey of provider ${name} must be printable ASCII without spaces, and not empty`);

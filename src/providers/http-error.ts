@@ -19,7 +19,7 @@ export interface StatedError {
 
 /** How one provider words its errors. */
 export interface ErrorRules {
-  readonly readError: (body: JsonObject) => StatedError;
+  readonly readError: (body: JsonObject, headers: IncomingHttpHeaders) => StatedError;
   readonly reasonByCode: Readonly<Record<string, ProviderErrorReason>>;
   /** Statuses that mean overload by themselves, whatever the body says; 529 always does. */
   readonly overloadedStatuses: readonly number[];
@@ -58,8 +58,8 @@ const MESSAGES: Partial<Record<ProviderErrorReason, string>> = {
 export function mapHttpError(response: BufferedResponse, context: ErrorContext): ProviderError {
   const parsed = parseJson(response.body);
   // Google answers an array with one error when a stream was asked for.
-  const body = readObject(parsed) ?? readObject(readArray(parsed)[0]);
-  const stated = body ? context.rules.readError(body) : { codes: [], status: undefined, message: "" };
+  const body = readObject(parsed) ?? readObject(readArray(parsed)[0]) ?? {};
+  const stated = context.rules.readError(body, response.headers);
   let reason = classifyStatus(response.status, stated, context.rules);
   const shouldRetry = response.headers["x-should-retry"];
   // OpenAI's header overrides what its status says.
@@ -77,7 +77,7 @@ export function mapHttpError(response: BufferedResponse, context: ErrorContext):
 /** An error object that came with status 200: as the whole answer, or in the middle of a stream. */
 export function mapErrorBody(body: JsonObject, context: ErrorContext): ProviderError {
   const { rules } = context;
-  const stated = rules.readError(body);
+  const stated = rules.readError(body, {});
   const reason = classifyCodes(stated, rules) ?? (stated.status === undefined ? "PROVIDER_ERROR" : undefined);
   return createHttpError(reason ?? classifyStatus(stated.status ?? 500, stated, rules), stated, {
     ...context,

@@ -18,7 +18,12 @@ export interface HttpProviderOptions {
   readonly basePath: string;
   /** Names and values alternating, credentials included; sent with every call. */
   readonly headers: readonly string[];
+  /** For credentials that depend on the request: headers to be added to it. */
+  readonly sign?: Sign | undefined;
 }
+
+/** Headers, names and values alternating, that authenticate one request. */
+export type Sign = (request: { readonly path: string; readonly body: string }) => Promise<readonly string[]>;
 
 /** A provider that is asked by one POST and answers with JSON or with server-sent events. */
 export function createHttpProvider(options: HttpProviderOptions): Provider {
@@ -32,25 +37,28 @@ class HttpProvider implements Provider {
   readonly #basePath: string;
   readonly #unaryHeaders: readonly string[];
   readonly #streamHeaders: readonly string[];
+  readonly #sign: Sign | undefined;
 
   constructor(options: HttpProviderOptions) {
     this.name = options.name;
     this.#dialect = options.dialect;
     this.#transport = options.transport;
     this.#basePath = options.basePath;
+    this.#sign = options.sign;
     this.#unaryHeaders = [...options.headers, "accept", "application/json"];
     this.#streamHeaders = [...options.headers, "accept", "text/event-stream"];
   }
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
-    const response = await postBuffered(this.#transport, this.#toPostRequest(call, false));
+    const response = await postBuffered(this.#transport, await this.#toPostRequest(call, false));
     if (!isSuccess(response.status)) throw this.#mapHttpError(response);
     return this.#dialect.fromResponse(response);
   }
 
   async stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd> {
     const decoder = new EventStreamDecoder(this.#dialect);
-    const outcome = await postStreaming(this.#transport, this.#toPostRequest(call, true), { decoder, sink });
+    const request = await this.#toPostRequest(call, true);
+    const outcome = await postStreaming(this.#transport, request, { decoder, sink });
     if (outcome.kind === "streamed") return outcome.end;
     const { response } = outcome;
     if (!isSuccess(response.status)) throw this.#mapHttpError(response);
@@ -64,17 +72,20 @@ class HttpProvider implements Provider {
     return this.#transport.close();
   }
 
-  #toPostRequest({ model, input, ...call }: ProviderCall, stream: boolean): PostRequest {
+  async #toPostRequest({ model, input, ...call }: ProviderCall, stream: boolean): Promise<PostRequest> {
     const headers = [...(stream ? this.#streamHeaders : this.#unaryHeaders)];
     for (const name in call.traceHeaders) {
       const value = call.traceHeaders[name];
       if (value !== undefined) headers.push(name, value);
     }
     const asked = { model, input, stream };
+    const path = `${this.#basePath}${this.#dialect.toPath(asked)}`;
+    const body = JSON.stringify(this.#dialect.toBody(asked));
+    if (this.#sign) headers.push(...(await this.#sign({ path, body })));
     return {
-      path: `${this.#basePath}${this.#dialect.toPath(asked)}`,
+      path,
       headers,
-      body: JSON.stringify(this.#dialect.toBody(asked)),
+      body,
       timeouts: call.timeouts,
       signal: call.signal,
     };

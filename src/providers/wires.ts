@@ -1,5 +1,6 @@
 import type { ProviderTypeName } from "../core/provider-types.ts";
 import { createAnthropicDialect } from "./anthropic/dialect.ts";
+import { createBedrockDialect } from "./bedrock/dialect.ts";
 import type { Dialect } from "./dialect.ts";
 import { createGeminiDialect } from "./gemini/dialect.ts";
 import { createOpenAiChatDialect } from "./openai-chat/dialect.ts";
@@ -38,6 +39,7 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
     createDialect: createGeminiDialect,
     keyHeaders: (apiKey) => ["x-goog-api-key", apiKey],
   },
+  bedrock: { createDialect: createBedrockDialect, keyHeaders: bearer },
   mistral: openAiChat(mistralProfile),
   groq: openAiChat(groqProfile),
   together: openAiChat(togetherProfile),
@@ -52,7 +54,10 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
 function openAiChat(profile: OpenAiChatProfile): Wire {
   return {
     createDialect: (secrets) => createOpenAiChatDialect(profile, secrets),
-    keyHeaders: (apiKey) =>
-      profile.keyHeader === "api-key" ? ["api-key", apiKey] : ["authorization", `Bearer ${apiKey}`],
+    keyHeaders: (apiKey) => (profile.keyHeader === "api-key" ? ["api-key", apiKey] : bearer(apiKey)),
   };
+}
+
+function bearer(apiKey: string): readonly string[] {
+  return ["authorization", `Bearer ${apiKey}`];
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ProviderError } from "../../src/core/provider-error.ts";
 import { CollectingSink, callOf, failureOf, streams } from "../support/provider-calls.ts";
 import type { Script } from "../support/scripted-provider.ts";
+import type { WireFormat } from "../support/wire-format.ts";
 import { providerAt, type SuiteContext } from "./provider-suite.ts";
 
 /** How much later than its limit a call may fail. */
@@ -10,10 +11,10 @@ const TOLERANCE_MS = 250;
 
 const hangs: Script = () => {};
 /** Begins a stream with the pieces, and leaves it open. */
-function begins(...pieces: string[]): Script {
+function begins({ encoding }: WireFormat, ...pieces: string[]): Script {
   return (response) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
-    response.write(pieces.join(""));
+    response.write(pieces.join(""), encoding);
   };
 }
 
@@ -26,18 +27,18 @@ export function describeProviderLimits(context: SuiteContext): void {
 }
 
 function describeTimeouts({ wire, standIn, provider }: SuiteContext): void {
-  const { begin, text, empty, end } = wire;
+  const { begin, text, empty, end, encoding } = wire;
   const stop = wire.finish(wire.finishReasons.stop);
   const sink = () => new CollectingSink().push;
 
   it.each([
     ["total", "complete", { totalMs: 80 }, hangs],
-    ["total", "stream", { totalMs: 80 }, begins(begin, text("a"))],
+    ["total", "stream", { totalMs: 80 }, begins(wire, begin, text("a"))],
     ["first_token", "complete", { firstTokenMs: 80 }, hangs],
     ["first_token", "stream", { firstTokenMs: 80 }, hangs],
-    ["first_token", "stream", { firstTokenMs: 80 }, begins(begin, empty)],
-    ["idle", "stream", { idleMs: 80 }, begins(begin, text("a"))],
-    ["idle", "stream", { idleMs: 80 }, begins(begin, text("a"), stop)],
+    ["first_token", "stream", { firstTokenMs: 80 }, begins(wire, begin, empty)],
+    ["idle", "stream", { idleMs: 80 }, begins(wire, begin, text("a"))],
+    ["idle", "stream", { idleMs: 80 }, begins(wire, begin, text("a"), stop)],
   ] as const)(
     "keeps the %s limit of a %s call and closes the socket",
     async (timeout, kind, timeouts, script) => {
@@ -65,13 +66,13 @@ function describeTimeouts({ wire, standIn, provider }: SuiteContext): void {
     async (timeout, timeouts, begun) => {
       standIn().does(async (response, { closed }) => {
         response.writeHead(200, { "content-type": "text/event-stream" });
-        response.write(begun);
+        response.write(begun, encoding);
         let open = true;
         void closed.then(() => {
           open = false;
         });
         while (open) {
-          response.write(`: keep-alive\n\n\n\n${empty}`);
+          response.write(wire.keepAlive + empty, encoding);
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
       });
@@ -85,12 +86,12 @@ function describeTimeouts({ wire, standIn, provider }: SuiteContext): void {
   it("does not fail a stream that lasts longer than the idle limit but never pauses that long", async () => {
     standIn().does(async (response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
-      response.write(begin);
+      response.write(begin, encoding);
       for (let i = 0; i < 12; i += 1) {
-        response.write(text("x"));
+        response.write(text("x"), encoding);
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
-      response.end(stop + wire.usageEvent(1, 12) + end);
+      response.end(stop + wire.usageEvent(1, 12) + end, encoding);
     });
     const timeouts = { firstTokenMs: 400, idleMs: 400 };
     const streamed = await provider().stream(callOf({ timeouts }), sink());
@@ -117,26 +118,29 @@ function describeAborts({ subject, wire, standIn, provider }: SuiteContext): voi
     expect((await closed) - abortedMs).toBeLessThan(100);
   });
 
-  it("says what an aborted stream had received, and keeps the error that the aborter gave", async () => {
-    const stop = wire.finish(wire.finishReasons.stop);
-    standIn().does(begins(wire.begin, wire.text("Grüße"), stop, wire.usageEvent(4, 3)));
-    const controller = new AbortController();
-    const reason = new ProviderError("DEADLINE_EXCEEDED", "the deadline passed", { billing: "not_billed" });
-    const failure = failureOf(
-      provider().stream(callOf({ signal: controller.signal }), () => {
-        controller.abort(reason);
-        return undefined;
-      }),
-    );
-    expect(await failure).toMatchObject({
-      reason: "DEADLINE_EXCEEDED",
-      message: "the deadline passed",
-      billing: "maybe_billed",
-      received: { outputBytes: 7, deltas: 1 },
-      usage: { kind: "reported", usage: { tokensIn: 4, tokensOut: 3 } },
-    });
-    await standIn().onlyRequest.closed;
-  });
+  it.runIf(!wire.usageEnds)(
+    "says what an aborted stream had received and stated, and keeps the error that the aborter gave",
+    async () => {
+      const stop = wire.finish(wire.finishReasons.stop);
+      standIn().does(begins(wire, wire.begin, wire.text("Grüße"), stop, wire.usageEvent(4, 3)));
+      const controller = new AbortController();
+      const reason = new ProviderError("DEADLINE_EXCEEDED", "the deadline passed", { billing: "not_billed" });
+      const failure = failureOf(
+        provider().stream(callOf({ signal: controller.signal }), () => {
+          controller.abort(reason);
+          return undefined;
+        }),
+      );
+      expect(await failure).toMatchObject({
+        reason: "DEADLINE_EXCEEDED",
+        message: "the deadline passed",
+        billing: "maybe_billed",
+        received: { outputBytes: 7, deltas: 1 },
+        usage: { kind: "reported", usage: { tokensIn: 4, tokensOut: 3 } },
+      });
+      await standIn().onlyRequest.closed;
+    },
+  );
 
   it("sends nothing when the signal was aborted before", async () => {
     standIn().does(hangs);
@@ -160,7 +164,7 @@ function describeAborts({ subject, wire, standIn, provider }: SuiteContext): voi
 }
 
 function describeBackPressure({ wire, standIn, provider }: SuiteContext): void {
-  const { begin, text, end } = wire;
+  const { begin, text, end, encoding } = wire;
   const stop = wire.finish(wire.finishReasons.stop);
   it("reads nothing on from the provider while the sink's promise is open", async () => {
     const frame = text("x".repeat(1_000));
@@ -168,11 +172,11 @@ function describeBackPressure({ wire, standIn, provider }: SuiteContext): void {
     let written = 0;
     standIn().does(async (response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
-      response.write(begin);
+      response.write(begin, encoding);
       for (; written < frames; written += 1) {
-        if (!response.write(frame)) await new Promise((resolve) => response.once("drain", resolve));
+        if (!response.write(frame, encoding)) await new Promise((resolve) => response.once("drain", resolve));
       }
-      response.end(stop + wire.usageEvent(1, frames) + end);
+      response.end(stop + wire.usageEvent(1, frames) + end, encoding);
     });
     let received = 0;
     let open: () => void = () => {};
@@ -201,14 +205,14 @@ function describeBackPressure({ wire, standIn, provider }: SuiteContext): void {
   });
 
   it("does not count the time of a slow reader as the provider's silence", async () => {
-    standIn().does(streams([begin, text("x"), stop, wire.usageEvent(1, 1), end]));
+    standIn().does(streams([begin, text("x"), stop, wire.usageEvent(1, 1), end], {}, encoding));
     const call = callOf({ timeouts: { firstTokenMs: 100, idleMs: 100 } });
     const streamed = await provider().stream(call, () => new Promise((resolve) => setTimeout(resolve, 300)));
     expect(streamed.deltas).toBe(1);
   });
 
   it("closes the socket when the sink fails", async () => {
-    standIn().does(begins(begin, text("x")));
+    standIn().does(begins(wire, begin, text("x")));
     const error = await failureOf(
       provider().stream(callOf(), () => Promise.reject(new Error("reader gone"))),
     );

@@ -23,7 +23,8 @@ export interface ProviderUnderTest {
   /** Path of the base URL: `/v1`, or empty. */
   readonly basePath: string;
   readonly model: string;
-  readonly responseModel: string;
+  /** Undefined where answers do not name it. */
+  readonly responseModel: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly requestId: string | undefined;
   /** Of the fixtures of errors; default the same. Undefined where only answers have one. */
@@ -74,7 +75,9 @@ export function describeProvider(subject: ProviderUnderTest): void {
       await standIn[Symbol.asyncDispose]();
     });
     const wire = subject.wire ?? openAiChatWire;
-    const context = { subject, wire, standIn: () => standIn, provider: () => provider };
+    const streamFixture = (name: string) =>
+      `${subject.profile}/${name}.${wire.encoding === "latin1" ? "events" : "sse"}`;
+    const context = { subject, wire, streamFixture, standIn: () => standIn, provider: () => provider };
     describeRequests(context);
     describeAnswers(context);
     describeStreams(context);
@@ -87,11 +90,13 @@ export function describeProvider(subject: ProviderUnderTest): void {
 export interface SuiteContext {
   readonly subject: ProviderUnderTest;
   readonly wire: WireFormat;
+  /** Path of the fixture of a stream. */
+  readonly streamFixture: (name: string) => string;
   readonly standIn: () => ScriptedProvider;
   readonly provider: () => Provider;
 }
 
-function describeRequests({ subject, wire, standIn, provider }: SuiteContext): void {
+function describeRequests({ subject, wire, streamFixture, standIn, provider }: SuiteContext): void {
   it("sends one POST to the path of its dialect with the key, the configured headers and the trace", async () => {
     standIn().does(answersWith(`${subject.profile}/completion.json`));
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -111,7 +116,7 @@ function describeRequests({ subject, wire, standIn, provider }: SuiteContext): v
   });
 
   it("asks for a stream, and for its usage where that must be asked for", async () => {
-    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    standIn().does(answersWith(streamFixture("stream")));
     await provider().stream(callOf({ model: subject.model }), new CollectingSink().push);
     const { path, body } = standIn().onlyRequest;
     expect(path).toBe(`${subject.basePath}${wire.path(subject.model, true)}`);
@@ -126,7 +131,7 @@ function describeRequests({ subject, wire, standIn, provider }: SuiteContext): v
     const before = standIn().connections;
     standIn().does(answersWith(`${subject.profile}/completion.json`));
     for (let i = 0; i < 5; i += 1) await own.complete(callOf());
-    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    standIn().does(answersWith(streamFixture("stream")));
     for (let i = 0; i < 5; i += 1) await own.stream(callOf(), new CollectingSink().push);
     // Two and not one: undici frees a socket one turn of the event loop after the answer; the next call comes sooner.
     expect(standIn().connections - before).toBeLessThanOrEqual(2);
@@ -215,9 +220,9 @@ function describeAnswers({ subject, wire, standIn, provider }: SuiteContext): vo
   });
 }
 
-function describeStreams({ subject, standIn, provider }: SuiteContext): void {
+function describeStreams({ subject, streamFixture, standIn, provider }: SuiteContext): void {
   it("streams text as deltas and ends with finish reason, usage, model and request id", async () => {
-    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    standIn().does(answersWith(streamFixture("stream")));
     const sink = new CollectingSink();
     const end = await provider().stream(callOf(), sink.push);
     expect(sink.text).toBe(TEXT);
@@ -236,7 +241,7 @@ function describeStreams({ subject, standIn, provider }: SuiteContext): void {
   });
 
   it("calls the sink in the async context of its own caller, also on a socket that another call opened", async () => {
-    standIn().does(answersWith(`${subject.profile}/stream.sse`));
+    standIn().does(answersWith(streamFixture("stream")));
     const storage = new AsyncLocalStorage<number>();
     const own = providerAt(standIn(), subject, { maxSockets: 1 });
     const contexts = await Promise.all(
@@ -253,7 +258,7 @@ function describeStreams({ subject, standIn, provider }: SuiteContext): void {
   });
 
   it("streams parallel tool calls; the first delta of each carries id and name", async () => {
-    standIn().does(answersWith(`${subject.profile}/stream-tools.sse`));
+    standIn().does(answersWith(streamFixture("stream-tools")));
     const sink = new CollectingSink();
     const end = await provider().stream(callOf(), sink.push);
     expect(end.finishReasons).toEqual([{ choiceIndex: 0, finishReason: "tool_calls" }]);
@@ -272,7 +277,7 @@ function describeStreams({ subject, standIn, provider }: SuiteContext): void {
   });
 }
 
-function describeErrors({ subject, standIn, provider }: SuiteContext): void {
+function describeErrors({ subject, streamFixture, standIn, provider }: SuiteContext): void {
   const cases = Object.entries(subject.errors);
   const requestId = "errorRequestId" in subject ? subject.errorRequestId : subject.requestId;
 
@@ -308,7 +313,7 @@ function describeErrors({ subject, standIn, provider }: SuiteContext): void {
   });
 
   it("maps an error in the middle of a stream", async () => {
-    standIn().does(answersWith(`${subject.profile}/stream-error.sse`));
+    standIn().does(answersWith(streamFixture("stream-error")));
     const error = await failureOf(provider().stream(callOf(), new CollectingSink().push));
     expect(error.reason).toBe("PROVIDER_ERROR");
     expect(error.billing).toBe("maybe_billed");

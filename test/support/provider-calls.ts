@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { CompletionInput, Message, StreamDelta, StreamSink } from "../../src/core/completion.ts";
 import type { CallTimeouts, ProviderCall } from "../../src/core/provider.ts";
 import { ProviderError } from "../../src/core/provider-error.ts";
+import { awsStreamOf } from "./aws-frames.ts";
 import type { Script } from "./scripted-provider.ts";
 
 const GENEROUS: CallTimeouts = { totalMs: 10_000, firstTokenMs: 10_000, idleMs: 10_000 };
@@ -104,12 +105,15 @@ export function readResponse(path: string): ResponseFixture {
 
 /**
  * Answers with a fixture: `.json` holds status, headers and body; `.sse` is the text of a stream, which has the
- * headers of `completion.json` in the same folder.
+ * headers of `completion.json` in the same folder; `.events` is one event of an AWS event stream a line.
  */
 export function answersWith(path: string): Script {
-  if (path.endsWith(".sse")) {
+  if (!path.endsWith(".json")) {
     const { headers } = readResponse(path.replace(/[^/]+$/, "completion.json"));
-    return streams([readFixture(path)], headers);
+    const text = readFixture(path);
+    return path.endsWith(".events")
+      ? streams([awsStreamOf(text)], headers, "latin1")
+      : streams([text], headers);
   }
   const { status, headers, body } = readResponse(path);
   return (response) => void response.writeHead(status, headers).end(JSON.stringify(body));
@@ -119,10 +123,14 @@ export function answersWith(path: string): Script {
 export function streams(
   pieces: readonly (string | Buffer)[],
   headers: Readonly<Record<string, string>> = {},
+  encoding: BufferEncoding = "utf8",
 ): Script {
   return (response) => {
     response.writeHead(200, { ...headers, "content-type": "text/event-stream" });
-    for (const piece of pieces) response.write(piece);
+    for (const piece of pieces) {
+      if (typeof piece === "string") response.write(piece, encoding);
+      else response.write(piece);
+    }
     response.end();
   };
 }

@@ -20,6 +20,8 @@ export interface WireFormat {
   readonly tooManyCachedTokens: unknown;
   readonly severalChoices: boolean;
 
+  /** How the texts below go over the wire; `latin1` where they stand for bytes. */
+  readonly encoding: "utf8" | "latin1";
   /** What every stream begins with. */
   readonly begin: string;
   text(text: string, index?: number): string;
@@ -28,12 +30,20 @@ export interface WireFormat {
   finish(finishReason: string, index?: number): string;
   /** The final usage; comes after the finish reason. */
   usageEvent(tokensIn: unknown, tokensOut: unknown): string;
+  /** What keeps a stream alive and is no event; empty where there is no such thing. */
+  readonly keepAlive: string;
+  /** An event whose data is no JSON. */
+  readonly garbage: string;
+  /** An event that breaks off. */
+  readonly halfEvent: string;
   /** The terminal event; empty when the end of the response is all there is. */
   readonly end: string;
+  /** The event of the usage is the terminal event. */
+  readonly usageEnds: boolean;
   /** Whether finish reason and usage make a stream whole that ends without the terminal event. */
   readonly endsWithoutTerminal: boolean;
 
-  /** An error body with status 200 that says that the account is out of money. */
+  /** An error body with status 200 that says that the account is out of money; undefined where there is none. */
   readonly quotaError: unknown;
   /** An event that says that the rate limit was hit. */
   readonly rateLimitEvent: string;

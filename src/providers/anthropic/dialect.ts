@@ -1,4 +1,5 @@
 import type { Dialect } from "../dialect.ts";
+import { sseFraming } from "../sse-framing.ts";
 import { fromMessagesResponse, REQUEST_ID_HEADERS } from "./from-response.ts";
 import { createMessagesReader } from "./from-stream.ts";
 import { createErrorRules } from "./map-error.ts";
@@ -11,6 +12,7 @@ export function createAnthropicDialect(secrets: readonly string[]): Dialect {
     toPath: () => "/messages",
     toBody: toMessagesRequest,
     fromResponse: (response) => fromMessagesResponse(response, errors),
+    framing: sseFraming,
     terminalData: undefined,
     // `message_stop` always comes.
     endWithoutTerminal: "is_cut",

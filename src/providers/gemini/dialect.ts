@@ -1,4 +1,5 @@
 import type { Dialect } from "../dialect.ts";
+import { sseFraming } from "../sse-framing.ts";
 import { fromGenerateContent } from "./from-response.ts";
 import { createContentReader } from "./from-stream.ts";
 import { createErrorRules } from "./map-error.ts";
@@ -12,6 +13,7 @@ export function createGeminiDialect(secrets: readonly string[]): Dialect {
       `/models/${encodeURIComponent(model)}:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
     toBody: toGenerateContent,
     fromResponse: (response) => fromGenerateContent(response, errors),
+    framing: sseFraming,
     terminalData: undefined,
     // There is no terminal event. The chunk with the finish reason is the last one, and states the usage; half of it is
     // no JSON.

@@ -1,4 +1,5 @@
 import type { Dialect } from "../dialect.ts";
+import { sseFraming } from "../sse-framing.ts";
 import { fromChatResponse } from "./from-response.ts";
 import { createChatReader } from "./from-stream.ts";
 import { createErrorRules } from "./map-error.ts";
@@ -13,6 +14,7 @@ export function createOpenAiChatDialect(profile: OpenAiChatProfile, secrets: rea
     toPath: () => "/chat/completions",
     toBody: (call) => toChatRequest(call, profile),
     fromResponse: (response) => fromChatResponse(response, context),
+    framing: sseFraming,
     terminalData: "[DONE]",
     endWithoutTerminal: profile.endWithoutDone,
     createReader: (progress) => createChatReader(progress, context),

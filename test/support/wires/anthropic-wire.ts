@@ -36,6 +36,11 @@ export const anthropicWire: WireFormat = {
   // What was read from the cache is not part of the input.
   tooManyCachedTokens: undefined,
   severalChoices: false,
+  encoding: "utf8",
+  keepAlive: ": keep-alive\n\n\n\n",
+  garbage: event("{oops"),
+  halfEvent: 'data: {"choi',
+  usageEnds: false,
   begin:
     namedEvent({
       type: "message_start",

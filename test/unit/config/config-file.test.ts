@@ -79,6 +79,7 @@ describe("the file", () => {
         "providers:",
         "  claude: { type: anthropic }",
         "  local: { type: ollama, base_url: 'http://127.0.0.1:11434/v1' }",
+        "  aws-eu: { type: bedrock, region: eu-central-1, api_key_env: OWN_KEY }",
         "  guarded: { type: vllm, base_url: 'http://vllm:8000/v1', api_key_env: OWN_KEY }",
       ].join("\n"),
       { ANTHROPIC_API_KEY: "sk-ant", OWN_KEY: "own" },
@@ -88,6 +89,11 @@ describe("the file", () => {
     );
     expect(named.get("claude")).toEqual(["anthropic", "https://api.anthropic.com/v1", "sk-ant"]);
     expect(named.get("local")).toEqual(["ollama", "http://127.0.0.1:11434/v1", undefined]);
+    expect(named.get("aws-eu")).toEqual([
+      "bedrock",
+      "https://bedrock-runtime.eu-central-1.amazonaws.com",
+      "own",
+    ]);
     expect(named.get("guarded")).toEqual(["vllm", "http://vllm:8000/v1", "own"]);
   });
 
@@ -101,6 +107,15 @@ describe("the file", () => {
       "CONFIG_FILE: providers.p: exactly one of type and profile is required",
     ],
     ["{ type: azure-openai }", "CONFIG_FILE: providers.p: base_url is required with the type azure-openai"],
+    ["{ type: bedrock }", "CONFIG_FILE: providers.p: region is required with the type bedrock"],
+    [
+      "{ type: bedrock, region: eu-central-1 }",
+      "CONFIG_FILE: providers.p: Bedrock needs its key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ],
+    [
+      "{ type: openai, region: eu-central-1 }",
+      "CONFIG_FILE: providers.p: only a provider of type bedrock has a region",
+    ],
     ["{ type: mistral }", "CONFIG_FILE: providers.p: MISTRAL_API_KEY is not set"],
     [
       "{ type: ollama, base_url: 'http://x:1/v1', api_key_env: OWN_KEY }",

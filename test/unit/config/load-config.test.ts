@@ -195,6 +195,47 @@ describe("providers", () => {
     expect(withKey?.apiKey).toBe("k-1");
   });
 
+  it("Bedrock is configured by its region, with its own key or with AWS credentials", () => {
+    const region = { BEDROCK_REGION: "eu-central-1" };
+    const aws = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "aws-secret" };
+    const bedrock = {
+      name: "bedrock",
+      profile: "bedrock",
+      baseUrl: "https://bedrock-runtime.eu-central-1.amazonaws.com",
+      headers: {},
+      timeoutMs: 30_000,
+    };
+    expect(loadConfig({ ...region, BEDROCK_API_KEY: "k-1", ...aws }).providers).toEqual([
+      { ...bedrock, apiKey: "k-1", aws: undefined },
+    ]);
+    const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "aws-secret", region: "eu-central-1" };
+    expect(loadConfig({ ...region, ...aws }).providers).toEqual([
+      { ...bedrock, apiKey: undefined, aws: { ...credentials, sessionToken: undefined } },
+    ]);
+    const temporary = {
+      ...region,
+      ...aws,
+      AWS_SESSION_TOKEN: "token",
+      BEDROCK_BASE_URL: "https://vpce.example",
+    };
+    expect(loadConfig(temporary).providers).toMatchObject([
+      { baseUrl: "https://vpce.example", aws: { ...credentials, sessionToken: "token" } },
+    ]);
+    // They are often there for something else.
+    expect(loadConfig(aws).demo).toBe(true);
+  });
+
+  it.each([
+    [{ BEDROCK_API_KEY: "k-1" }, "BEDROCK_REGION is not set"],
+    [{ BEDROCK_REGION: "evil.example/x" }, "BEDROCK_REGION must be an AWS region such as eu-central-1"],
+    [
+      { BEDROCK_REGION: "eu-central-1", AWS_ACCESS_KEY_ID: "AKIDEXAMPLE" },
+      "BEDROCK_REGION: Bedrock needs its key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ],
+  ])("Bedrock's environment %j is a mistake", (variables, issue) => {
+    expect(issuesOf(variables)).toEqual([issue]);
+  });
+
   it("of the file take their key from the variable that they name, and win over those of the environment", () => {
     const path = file(
       [

@@ -44,6 +44,8 @@ describe("a well-known model of each kind of provider", () => {
     ["huggingface", "meta-llama/Llama-3.3-70B-Instruct:groq", 590_000n],
     ["anthropic", "claude-sonnet-4-5", 3_000_000n],
     ["gemini", "gemini-2.5-flash", 300_000n],
+    ["bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", 3_000_000n],
+    ["bedrock", "us.amazon.nova-lite-v1:0", 60_000n],
     ["mistral", "mistral-large-2512", 500_000n],
     ["groq", "llama-3.3-70b-versatile", 590_000n],
     ["together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", 880_000n],
