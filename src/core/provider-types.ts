@@ -1,3 +1,5 @@
+import type { CancelledStreams } from "./provider.ts";
+
 /** What an operator has to know of a kind of provider; how it is spoken to is in `providers/`. */
 export interface ProviderType {
   /** Of the environment variables `…_API_KEY` and `…_BASE_URL`, which configure the provider of the type's name. */
@@ -8,6 +10,11 @@ export interface ProviderType {
   readonly needsKey: boolean;
   /** Header → the variable that it is sent from, if that is set. */
   readonly headerVariables: Readonly<Record<string, string>>;
+  /**
+   * What it bills for a call that is given up, as OpenRouter lists it of its upstreams
+   * (openrouter.ai/docs/api-reference/streaming, November 2026).
+   */
+  readonly cancelledStreams: CancelledStreams;
   /** The provider's id in the bundled price list; undefined when the list has no prices of it. */
   readonly priceList: string | undefined;
   /** What the default chain tries at it; undefined when it is no part of the default chain. */
@@ -49,6 +56,7 @@ export const PROVIDER_TYPES: Readonly<Record<ProviderTypeName, ProviderType>> = 
   // Priced by the partner that a model's name pins: see the price list.
   huggingface: hosted("HUGGINGFACE", "https://router.huggingface.co/v1", {
     headerVariables: { "x-hf-bill-to": "HUGGINGFACE_BILL_TO" },
+    cancelledStreams: "drain",
     defaultModel: "meta-llama/Llama-3.3-70B-Instruct:groq",
     bareModels: /^[^/]+\/[^/]+$/,
   }),
@@ -57,16 +65,18 @@ export const PROVIDER_TYPES: Readonly<Record<ProviderTypeName, ProviderType>> = 
     bareModels: /^claude-[^/]*$/,
   }),
   gemini: hosted("GEMINI", "https://generativelanguage.googleapis.com/v1beta", {
+    cancelledStreams: "drain",
     priceList: "google",
     bareModels: /^gemini-[^/]*$/,
   }),
   // The base URL is that of the region, and a key may be replaced by AWS credentials.
-  bedrock: hosted("BEDROCK", undefined, { priceList: "aws" }),
+  bedrock: hosted("BEDROCK", undefined, { cancelledStreams: "drain", priceList: "aws" }),
   mistral: hosted("MISTRAL", "https://api.mistral.ai/v1", {
+    cancelledStreams: "drain",
     priceList: "mistral",
     bareModels: /^(mistral|ministral|magistral|codestral|devstral|pixtral)-[^/]*$/,
   }),
-  groq: hosted("GROQ", "https://api.groq.com/openai/v1", { priceList: "groq" }),
+  groq: hosted("GROQ", "https://api.groq.com/openai/v1", { cancelledStreams: "drain", priceList: "groq" }),
   together: hosted("TOGETHER", "https://api.together.ai/v1", { priceList: "together" }),
   openrouter: hosted("OPENROUTER", "https://openrouter.ai/api/v1", { priceList: "openrouter" }),
   // The base URL is of the operator's own resource: https://<resource>.openai.azure.com/openai/v1
@@ -90,6 +100,7 @@ function hosted(
     baseUrl,
     needsKey: true,
     headerVariables: {},
+    cancelledStreams: "estimate",
     priceList: undefined,
     defaultModel: undefined,
     bareModels: undefined,

@@ -10,6 +10,14 @@ export interface CallTimeouts {
   readonly idleMs: number;
 }
 
+/**
+ * What a provider bills for a call that the gateway gives up (caller gone, deadline), and so what is done then:
+ * - `estimate`: what it generated until the cancellation. The socket is closed, the tokens received are counted.
+ * - `drain`: the whole answer. It is settled by count at once, and read to its end for its usage, unary ones too.
+ * - `not_billed`: nothing for an interrupted stream, which then costs 0.
+ */
+export type CancelledStreams = "estimate" | "drain" | "not_billed";
+
 export interface ProviderCall {
   /** The provider's own name of the model, without our `provider/` prefix. */
   readonly model: string;
