@@ -32,12 +32,13 @@ export type InputUsage = Pick<
 >;
 
 /**
- * What a provider's answer says about usage: `reported` (also when zero), `input_only` (the input was stated early,
- * as in Anthropic's `message_start`, and then nothing final), `absent`, or `invalid`, which is flagged and never
- * believed.
+ * What a provider's answer says about usage: `reported` (also when zero), `so_far` (stated in the middle of a stream
+ * of which more came afterwards), `input_only` (the input was stated early, as in Anthropic's `message_start`, and then
+ * nothing final), `absent`, or `invalid`, which is flagged and never believed.
  */
 export type UsageReport =
   | { readonly kind: "reported"; readonly usage: Usage }
+  | { readonly kind: "so_far"; readonly usage: Usage }
   | { readonly kind: "input_only"; readonly input: InputUsage }
   | { readonly kind: "absent" }
   | { readonly kind: "invalid"; readonly anomaly: UsageAnomaly };
@@ -129,4 +130,11 @@ export function estimatedOutput(
     textTokensOut: tokensOut,
     reasoningTokensOut: undefined,
   };
+}
+
+/** A usage stated in the middle of a stream, when so many tokens were counted by its end: the text is the rest. */
+export function raisedOutput(soFar: Usage, countedTokensOut: number): Usage {
+  if (countedTokensOut <= soFar.tokensOut) return soFar;
+  const textTokensOut = countedTokensOut - (soFar.reasoningTokensOut ?? 0);
+  return { ...soFar, tokensOut: countedTokensOut, textTokensOut };
 }

@@ -2,7 +2,13 @@ import type { AttemptIntent, AttemptOutcome, BillingState, UsageSource } from ".
 import type { PicoUsd } from "../core/money.ts";
 import type { UnitPrices } from "../core/price.ts";
 import type { ProviderError, ReceivedOutput } from "../core/provider-error.ts";
-import { estimatedOutput, estimatedUsage, type Usage, type UsageReport } from "../core/usage.ts";
+import {
+  estimatedOutput,
+  estimatedUsage,
+  raisedOutput,
+  type Usage,
+  type UsageReport,
+} from "../core/usage.ts";
 import { priceAttempt } from "../pricing/price-attempt.ts";
 import { estimateTokensOut } from "../pricing/token-estimator.ts";
 
@@ -92,10 +98,13 @@ function count(intent: AttemptIntent, result: AttemptResult): Counted {
     return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags };
   }
   const tokensOut = estimateTokensOut(received);
-  if (usage.kind === "input_only") {
-    // Whoever states the input has read it, so the attempt is no unknown even if no output came.
+  if (usage.kind === "input_only" || usage.kind === "so_far") {
+    // The input is known to have been read, so the attempt is no unknown even if no output came.
     return {
-      usage: estimatedOutput(usage.input, tokensOut),
+      usage:
+        usage.kind === "so_far"
+          ? raisedOutput(usage.usage, tokensOut)
+          : estimatedOutput(usage.input, tokensOut),
       usageSource: "estimated",
       outcomeUnknown: false,
       flags: ["INPUT_REPORTED"],

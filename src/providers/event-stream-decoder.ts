@@ -122,7 +122,8 @@ export class EventStreamDecoder implements StreamDecoder {
   #refuseUnlessComplete(): void {
     const { endWithoutTerminal } = this.#rules;
     if (endWithoutTerminal === "is_cut") throw streamCut("no terminal event", this.seen);
-    if (endWithoutTerminal === "needs_usage" && this.#progress.usage.kind === "absent") {
+    const { kind } = this.#progress.usage;
+    if (endWithoutTerminal === "needs_usage" && (kind === "absent" || kind === "so_far")) {
       throw streamCut("neither a terminal event nor usage", this.seen);
     }
   }

@@ -8,13 +8,14 @@ import type { SeenSoFar } from "./map-error.ts";
 export class StreamProgress {
   /** By choice; undefined for a choice that has begun and not ended. */
   readonly finishReasons = new Map<number, FinishReason | undefined>();
-  usage: UsageReport = { kind: "absent" };
   responseModel: string | undefined;
   providerStatus: number | undefined;
   providerRequestId: string | undefined;
   providerCostPicoUsd: PicoUsd | undefined;
   /** A finish reason that means a failure; told at the end, since the usage may come after it. */
   failure: (FinishFailure & { readonly finishReason: string }) | undefined;
+  #statedUsage: UsageReport = { kind: "absent" };
+  #deltasBeforeUsage = 0;
   #batch: StreamDelta[] = [];
   #outputBytes = 0;
   #deltas = 0;
@@ -25,6 +26,20 @@ export class StreamProgress {
 
   get deltas(): number {
     return this.#deltas;
+  }
+
+  /** Some providers state the usage with every chunk. What came after the last statement is not in it. */
+  get usage(): UsageReport {
+    const stated = this.#statedUsage;
+    const isFinal = this.#deltas === this.#deltasBeforeUsage;
+    return stated.kind === "reported" && !isFinal ? { kind: "so_far", usage: stated.usage } : stated;
+  }
+
+  /** The usage stated last counts, of all that was pushed until now; one that states none takes nothing back. */
+  stateUsage(usage: UsageReport): void {
+    if (usage.kind === "absent") return;
+    this.#statedUsage = usage;
+    this.#deltasBeforeUsage = this.#deltas;
   }
 
   get seen(): SeenSoFar {

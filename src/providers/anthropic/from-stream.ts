@@ -1,6 +1,6 @@
+import { toSoFar } from "../early-usage.ts";
 import type { EventEffect } from "../event-stream-decoder.ts";
 import { unknownFinishReason } from "../finish-failure.ts";
-import { toInputOnly } from "../input-only.ts";
 import { badResponse } from "../map-error.ts";
 import { type JsonObject, readObject, readText } from "../read-json.ts";
 import type { StreamProgress } from "../stream-progress.ts";
@@ -50,7 +50,7 @@ class MessagesReader {
     progress.begin(0);
     progress.responseModel = readText(message.model);
     this.#startUsage = message.usage;
-    progress.usage = mapStartUsage(message.usage);
+    progress.stateUsage(mapStartUsage(message.usage));
   }
 
   #readBlockStart(index: unknown, block: JsonObject | undefined): EventEffect {
@@ -100,7 +100,7 @@ class MessagesReader {
     const usage = readObject(event.usage);
     if (usage) {
       const report = mapUsage(mergeUsage(this.#startUsage, usage));
-      progress.usage = this.#stopped ? report : toInputOnly(report);
+      progress.stateUsage(this.#stopped ? report : toSoFar(report));
     }
     return usage || stopReason !== undefined ? "content" : "nothing";
   }

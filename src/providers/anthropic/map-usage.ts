@@ -1,5 +1,5 @@
 import { parseUsage, type UsageReport } from "../../core/usage.ts";
-import { toInputOnly } from "../input-only.ts";
+import { toInputOnly } from "../early-usage.ts";
 import { type JsonObject, readObject } from "../read-json.ts";
 import { sumOfCounts } from "../sum-of-counts.ts";
 

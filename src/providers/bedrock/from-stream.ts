@@ -35,7 +35,7 @@ class ConverseReader {
       case "messageStop":
         return this.#readStop(readText(event.stopReason));
       case "metadata":
-        progress.usage = mapUsage(event.usage);
+        progress.stateUsage(mapUsage(event.usage));
         return "end";
       default:
         return "nothing";

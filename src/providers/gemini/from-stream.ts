@@ -1,6 +1,6 @@
+import { toSoFar } from "../early-usage.ts";
 import type { EventEffect } from "../event-stream-decoder.ts";
 import { unknownFinishReason } from "../finish-failure.ts";
-import { toInputOnly } from "../input-only.ts";
 import { badResponse } from "../map-error.ts";
 import { type JsonObject, readArray, readObject, readText } from "../read-json.ts";
 import type { StreamProgress } from "../stream-progress.ts";
@@ -42,7 +42,7 @@ class ContentReader {
     return hasContent;
   }
 
-  /** Every chunk states what was counted until then; before the finish reason only the input is final. */
+  /** Every chunk states what was counted until then; before the finish reason it is not final. */
   #readUsage(usageMetadata: unknown, isBlocked: boolean): void {
     const progress = this.#progress;
     const report = mapUsage(usageMetadata);
@@ -52,7 +52,7 @@ class ContentReader {
       isBlocked ||
       progress.failure !== undefined ||
       (reasons.length > 0 && reasons.every((finishReason) => finishReason !== undefined));
-    progress.usage = hasFinished ? report : toInputOnly(report);
+    progress.stateUsage(hasFinished ? report : toSoFar(report));
   }
 
   #readCandidate(candidate: JsonObject, position: number): boolean {

@@ -1,3 +1,4 @@
+import type { UsageReport } from "../../core/usage.ts";
 import type { EventEffect } from "../event-stream-decoder.ts";
 import { unknownFinishReason } from "../finish-failure.ts";
 import { mapErrorBody } from "../http-error.ts";
@@ -7,7 +8,7 @@ import { parseStatedCost } from "../stated-cost.ts";
 import type { StreamProgress } from "../stream-progress.ts";
 import { type ChatContext, readArguments, readContent, readReasoning } from "./from-response.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
-import { latestUsage, mapUsage } from "./map-usage.ts";
+import { mapUsage } from "./map-usage.ts";
 
 /** Reads the chunks of one stream. @throws ProviderError for what is no chunk */
 export function createChatReader(
@@ -31,27 +32,30 @@ class ChatReader {
   readChunk(chunk: JsonObject): boolean {
     const progress = this.#progress;
     progress.responseModel ??= readText(chunk.model);
-    let hasContent = this.#readUsage(chunk);
+    const usage = this.#readUsage(chunk);
+    let hasContent = usage.kind !== "absent";
     for (const [position, wireChoice] of readArray(chunk.choices).entries()) {
       const choice = readObject(wireChoice);
       if (choice === undefined) throw badResponse("a choice that is no object", progress.seen);
       if (this.#readChoice(choice, position)) hasContent = true;
     }
+    // A usage covers what its own chunk brings.
+    progress.stateUsage(usage);
     return hasContent;
   }
 
-  #readUsage(chunk: JsonObject): boolean {
+  #readUsage(chunk: JsonObject): UsageReport {
     const { profile, errors } = this.#context;
     const progress = this.#progress;
     const extension = profile.chunkExtension && readObject(chunk[profile.chunkExtension]);
     const stated = chunk.usage ?? (extension ? extension.usage : undefined);
     const usage = mapUsage(stated, profile);
-    progress.usage = latestUsage(progress.usage, usage);
+    progress.stateUsage(usage);
     if (profile.statesCost) progress.providerCostPicoUsd ??= parseStatedCost(readObject(stated)?.cost);
     if (extension && extension.error !== undefined && extension.error !== null) {
       throw mapErrorBody(extension, { rules: errors, seen: progress.seen });
     }
-    return usage.kind !== "absent";
+    return usage;
   }
 
   #readChoice(choice: JsonObject, position: number): boolean {

@@ -44,8 +44,3 @@ function isExtra(stated: JsonObject, reasoningTokens: unknown): boolean {
   const extra = sumOfCounts([stated.prompt_tokens, stated.completion_tokens, reasoningTokens]);
   return reasoningTokens !== undefined && stated.total_tokens === extra;
 }
-
-/** The usage stated last counts; a chunk that states none takes nothing back. */
-export function latestUsage(before: UsageReport, stated: UsageReport): UsageReport {
-  return stated.kind === "absent" ? before : stated;
-}

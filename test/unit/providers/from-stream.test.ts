@@ -72,6 +72,30 @@ describe("the decoder of a chat stream", () => {
     ]);
   });
 
+  it("takes a usage that is stated with every chunk for final only when no output came after it", () => {
+    const usage = (tokensOut: number) => ({ prompt_tokens: 7, completion_tokens: tokensOut });
+    const counted = (content: string, tokensOut: number) =>
+      `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }], usage: usage(tokensOut) })}\n\n`;
+    const decoder = newDecoder();
+    decoder.feed(counted("a", 1) + counted("b", 2));
+    expect(decoder.seen.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 7, tokensOut: 2 } });
+    decoder.feed(chunk({ content: "c" }));
+    expect(decoder.seen.usage).toMatchObject({ kind: "so_far", usage: { tokensIn: 7, tokensOut: 2 } });
+    decoder.feed(chunk({}, "stop"));
+    expect(decoder.seen.usage).toMatchObject({ kind: "so_far" });
+    decoder.feed(usageChunk(7, 3) + DONE);
+    expect(decoder.finish().usage).toMatchObject({ kind: "reported", usage: { tokensIn: 7, tokensOut: 3 } });
+  });
+
+  it("does not take an early usage for the last word of a stream that ends without another", () => {
+    const whole = newDecoder();
+    whole.feed(usageChunk(7, 0) + chunk({ content: "a" }) + chunk({}, "stop") + DONE);
+    expect(whole.finish().usage).toMatchObject({ kind: "so_far", usage: { tokensIn: 7, tokensOut: 0 } });
+    const cut = newDecoder();
+    cut.feed(usageChunk(7, 0) + chunk({ content: "a" }) + chunk({}, "stop"));
+    expect(() => cut.finish()).toThrow("ended early");
+  });
+
   it("ignores what comes after [DONE]", () => {
     const decoder = newDecoder();
     decoder.feed(chunk({ content: "a" }, "stop") + DONE);

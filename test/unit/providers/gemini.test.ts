@@ -98,10 +98,10 @@ describe("an answer of Gemini's", () => {
 });
 
 describe("a stream of Gemini's", () => {
-  it("counts its input from the first chunk, and its output only with the finish reason", () => {
+  it("counts from the first chunk on, and is final only with the finish reason", () => {
     const decoder = new EventStreamDecoder(dialect);
     decoder.feed(chunkOf("a", { promptTokenCount: 3, candidatesTokenCount: 1 }));
-    expect(decoder.seen.usage).toMatchObject({ kind: "input_only", input: { tokensIn: 3 } });
+    expect(decoder.seen.usage).toMatchObject({ kind: "so_far", usage: { tokensIn: 3, tokensOut: 1 } });
     decoder.feed(chunkOf("b", { promptTokenCount: 3, candidatesTokenCount: 2 }, "STOP"));
     expect(decoder.finish().usage).toMatchObject({ kind: "reported", usage: { tokensOut: 2 } });
   });
