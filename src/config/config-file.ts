@@ -24,7 +24,7 @@ const provider = z
     base_url: z.url({ protocol: /^https?$/ }).optional(),
     /**
      * Name of the environment variable that holds the key; `<it>_FILE` works as well. Keys never stand in the file.
-     * The type's own variable when not set; none for a type that needs no key.
+     * The type's own variable when not set, unless `base_url` is another host's; none for a type that needs no key.
      */
     api_key_env: z
       .string()

@@ -91,6 +91,11 @@ function readFileProvider(
     environment.issues.push(`${path}: base_url is required with the type ${profile}`);
     return undefined;
   }
+  if (type.needsKey && entry.api_key_env === undefined && baseUrl !== type.baseUrl && type.baseUrl) {
+    // The provider's own key must not go to another host by an oversight.
+    environment.issues.push(`${path}: api_key_env is required with a base_url of one's own`);
+    return undefined;
+  }
   const keyVariable = entry.api_key_env ?? (type.needsKey ? `${type.environmentPrefix}_API_KEY` : undefined);
   const issuesBefore = environment.issues.length;
   const apiKey = keyVariable === undefined ? undefined : environment.secret(keyVariable);

@@ -116,6 +116,10 @@ describe("the file", () => {
       "{ type: openai, region: eu-central-1 }",
       "CONFIG_FILE: providers.p: only a provider of type bedrock has a region",
     ],
+    [
+      "{ type: mistral, base_url: 'https://elsewhere.example/v1' }",
+      "CONFIG_FILE: providers.p: api_key_env is required with a base_url of one's own",
+    ],
     ["{ type: mistral }", "CONFIG_FILE: providers.p: MISTRAL_API_KEY is not set"],
     [
       "{ type: ollama, base_url: 'http://x:1/v1', api_key_env: OWN_KEY }",
