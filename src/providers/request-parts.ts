@@ -25,6 +25,15 @@ export function toSafeNumber(value: bigint, what: string): number {
   return number;
 }
 
+/**
+ * A model's name as one part of a path.
+ * @throws ProviderError PROVIDER_INVALID_REQUEST for a name that would be no such part
+ */
+export function toPathPart(model: string): string {
+  if (/^\.{0,2}$/.test(model)) throw invalidRequest("this is not the name of a model");
+  return encodeURIComponent(model.toWellFormed());
+}
+
 /** The text parts of a message, joined. @throws ProviderError PROVIDER_INVALID_REQUEST for any other part */
 export function joinText(parts: readonly MessagePart[], role: string): string {
   return parts

@@ -1,4 +1,5 @@
 import type { Dialect } from "../dialect.ts";
+import { toPathPart } from "../request-parts.ts";
 import { awsEventFraming } from "./event-framing.ts";
 import { fromConverse, REQUEST_ID_HEADERS } from "./from-response.ts";
 import { createConverseReader } from "./from-stream.ts";
@@ -8,8 +9,7 @@ import { toConverse } from "./to-request.ts";
 /** Bedrock's Converse API, `https://bedrock-runtime.<region>.amazonaws.com`, as documented in November 2026. */
 export function createBedrockDialect(secrets: readonly string[]): Dialect {
   return {
-    toPath: ({ model, stream }) =>
-      `/model/${encodeURIComponent(model)}/${stream ? "converse-stream" : "converse"}`,
+    toPath: ({ model, stream }) => `/model/${toPathPart(model)}/${stream ? "converse-stream" : "converse"}`,
     toBody: toConverse,
     fromResponse: fromConverse,
     framing: awsEventFraming,

@@ -1,4 +1,5 @@
 import type { Dialect } from "../dialect.ts";
+import { toPathPart } from "../request-parts.ts";
 import { sseFraming } from "../sse-framing.ts";
 import { fromGenerateContent } from "./from-response.ts";
 import { createContentReader } from "./from-stream.ts";
@@ -10,7 +11,7 @@ export function createGeminiDialect(secrets: readonly string[]): Dialect {
   const errors = createErrorRules(secrets);
   return {
     toPath: ({ model, stream }) =>
-      `/models/${encodeURIComponent(model)}:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
+      `/models/${toPathPart(model)}:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
     toBody: toGenerateContent,
     fromResponse: (response) => fromGenerateContent(response, errors),
     framing: sseFraming,
