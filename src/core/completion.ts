@@ -1,3 +1,4 @@
+import type { PicoUsd } from "./money.ts";
 import type { UsageReport } from "./usage.ts";
 
 /** Who speaks. `system` covers what some providers call developer. */
@@ -74,6 +75,8 @@ export interface ProviderAnswer {
   /** The model that the provider says it used; prices go by the requested one unless a price names this one. */
   readonly responseModel: string | undefined;
   readonly usage: UsageReport;
+  /** What the provider says that the call cost, when it does; kept beside the gateway's own cost. */
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly providerRequestId: string | undefined;
   /** Bytes of output text, reasoning and tool arguments: what an estimate goes by when usage is absent. */
   readonly outputBytes: number;
@@ -97,6 +100,7 @@ export interface StreamEnd {
   readonly finishReasons: readonly { readonly choiceIndex: number; readonly finishReason: FinishReason }[];
   readonly responseModel: string | undefined;
   readonly usage: UsageReport;
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly providerRequestId: string | undefined;
   readonly outputBytes: number;
   readonly deltas: number;

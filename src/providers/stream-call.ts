@@ -15,6 +15,8 @@ import { mapAbort, mapTransportFailure, type SeenSoFar } from "./map-error.ts";
 
 /** Turns the text of one stream into deltas. One per call; a dialect implements it. */
 export interface StreamDecoder {
+  /** How the bytes of the response become the text that is fed; `latin1` keeps every byte. */
+  readonly encoding: "utf8" | "latin1";
   /** Told once, before any text. */
   start(status: number, headers: IncomingHttpHeaders): void;
   /** Takes the text of one read and returns the deltas in it. @throws ProviderError */
@@ -59,7 +61,7 @@ class StreamCall implements ResponseListener {
   readonly #exchange: Exchange;
   readonly #options: StreamCallOptions;
   /** Holds back the bytes of a character that was split between two reads. */
-  readonly #utf8 = new StringDecoder("utf8");
+  readonly #toText: StringDecoder;
   /**
    * Runs the sink in the caller's async context. The events of a socket run in the context of whichever call opened
    * it, so that without this the spans and log lines of one caller would land in another's trace.
@@ -75,6 +77,7 @@ class StreamCall implements ResponseListener {
   constructor(exchange: Exchange, options: StreamCallOptions) {
     this.#exchange = exchange;
     this.#options = options;
+    this.#toText = new StringDecoder(options.decoder.encoding);
   }
 
   onHeaders(status: number, headers: IncomingHttpHeaders): void {
@@ -95,7 +98,7 @@ class StreamCall implements ResponseListener {
       this.#collector.onData(chunk);
       return;
     }
-    this.#text += this.#utf8.write(chunk);
+    this.#text += this.#toText.write(chunk);
     this.#schedule();
   }
 

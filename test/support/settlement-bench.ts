@@ -76,6 +76,8 @@ const MODELS: Readonly<Record<PersonalityName, string>> = {
   openai: "gpt-5-mini",
   deepseek: "deepseek-flash",
   huggingface: "meta-llama/Llama-3.3-70B-Instruct:groq",
+  anthropic: "claude-sonnet-4-5",
+  gemini: "gemini-2.5-flash",
 };
 
 export async function startSettlementBench(options: {
@@ -117,7 +119,7 @@ export async function startSettlementBench(options: {
     streamIdleMs: options.idleMs ?? 10_000,
     streamTotalMs: 60_000,
   };
-  const names = ["openai", "deepseek", "huggingface"] as const;
+  const names = Object.keys(MODELS) as readonly PersonalityName[];
   const providers = new Map(
     names.map((name) => {
       const provider = createProvider({
