@@ -48,7 +48,7 @@ export function createGateway(dependencies: GatewayDependencies): RunningGateway
         invoke: invokeUnary,
         delivered: () => false,
       });
-      return { ...candidate, choices: answer.choices, attempts };
+      return { ...candidate, choices: answer.choices, attempts, native: answer.native };
     },
     async stream(call, sink) {
       const { answer, candidate, attempts } = await execute({
@@ -56,7 +56,7 @@ export function createGateway(dependencies: GatewayDependencies): RunningGateway
         streamed: true,
         ...createDelivery(sink),
       });
-      return { ...candidate, finishReasons: answer.finishReasons, attempts };
+      return { ...candidate, finishReasons: answer.finishReasons, attempts, native: answer.native };
     },
     models(principal) {
       const at = clock.now();
@@ -85,10 +85,10 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
         onFirstToken();
         sink.started(provider.name, call.model);
       };
-      const answer = await provider.stream(call, (deltas) => {
+      const answer = await provider.stream(call, (deltas, native) => {
         start();
         onDeltas(deltas);
-        return sink.deltas(deltas);
+        return sink.deltas(deltas, native);
       });
       start();
       return { answer, received: answer };

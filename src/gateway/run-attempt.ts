@@ -96,6 +96,7 @@ export async function runAttempt<A extends Answered>(
   const providerCall: ProviderCall = {
     model: candidate.model,
     input: call.input,
+    native: call.native,
     timeouts: options.timeouts,
     signal: options.signal,
     traceHeaders: telemetry.traceHeaders,

@@ -8,6 +8,7 @@ import { postStreaming } from "../stream-call.ts";
 import { fromChatResponse } from "./from-response.ts";
 import { ChatStreamDecoder } from "./from-stream.ts";
 import { type ErrorContext, mapErrorBody, mapHttpError } from "./map-error.ts";
+import { toNativeBody } from "./native-request.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 import { readRequestId } from "./read-headers.ts";
 import { toChatRequest } from "./to-request.ts";
@@ -24,6 +25,11 @@ export interface OpenAiChatOptions {
   readonly secrets: readonly string[];
 }
 
+const DIALECT = "openai-chat";
+
+/** The answer goes to a caller of the same dialect as it is. */
+const isRelayed = ({ native }: ProviderCall) => native?.dialect === DIALECT;
+
 /** A provider that speaks OpenAI's chat completions. */
 export function createOpenAiChatProvider(options: OpenAiChatOptions): Provider {
   return new OpenAiChatProvider(options);
@@ -31,6 +37,7 @@ export function createOpenAiChatProvider(options: OpenAiChatOptions): Provider {
 
 class OpenAiChatProvider implements Provider {
   readonly name: string;
+  readonly dialect = DIALECT;
   readonly #profile: OpenAiChatProfile;
   readonly #transport: HttpTransport;
   readonly #path: string;
@@ -51,11 +58,12 @@ class OpenAiChatProvider implements Provider {
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
     const response = await postBuffered(this.#transport, this.#toPostRequest(call, false));
     if (!isSuccess(response.status)) throw this.#mapHttpError(response);
-    return fromChatResponse(response, this.#errorContext);
+    const answer = fromChatResponse(response, this.#errorContext, { relayed: isRelayed(call) });
+    return isRelayed(call) ? { ...answer, native: response.body } : answer;
   }
 
   async stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd> {
-    const decoder = new ChatStreamDecoder(this.#errorContext);
+    const decoder = new ChatStreamDecoder(this.#errorContext, { relayed: isRelayed(call) });
     const outcome = await postStreaming(this.#transport, this.#toPostRequest(call, true), { decoder, sink });
     if (outcome.kind === "streamed") return outcome.end;
     const { response } = outcome;
@@ -79,10 +87,16 @@ class OpenAiChatProvider implements Provider {
     return {
       path: this.#path,
       headers,
-      body: JSON.stringify(toChatRequest({ model: call.model, input: call.input, stream }, this.#profile)),
+      body: this.#toBody(call, stream),
       timeouts: call.timeouts,
       signal: call.signal,
     };
+  }
+
+  #toBody({ model, input, native }: ProviderCall, stream: boolean): string {
+    return native?.dialect === DIALECT
+      ? toNativeBody(native, { model, stream }, this.#profile)
+      : JSON.stringify(toChatRequest({ model, input, stream }, this.#profile));
   }
 
   #mapHttpError(response: BufferedResponse): Error {

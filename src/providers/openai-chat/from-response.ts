@@ -9,11 +9,22 @@ import { mapUsage } from "./map-usage.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 import { readRequestId } from "./read-headers.ts";
 
+/** Whether the provider's own text is passed on: then its reader, not the gateway, must know every finish reason. */
+export interface Relaying {
+  readonly relayed: boolean;
+}
+
+export const NOT_RELAYED: Relaying = { relayed: false };
+
 /**
  * The answer in a 2xx response. The usage is read first, so that every error after it carries it.
  * @throws ProviderError PROVIDER_BAD_RESPONSE when it is no whole answer, or what an error object in it means.
  */
-export function fromChatResponse(response: BufferedResponse, context: ErrorContext): ProviderAnswer {
+export function fromChatResponse(
+  response: BufferedResponse,
+  context: ErrorContext,
+  { relayed }: Relaying = NOT_RELAYED,
+): ProviderAnswer {
   const providerRequestId = readRequestId(response.headers, context.profile.requestIdHeaders);
   const body = readObject(parseJson(response.body));
   const usage = mapUsage(body?.usage, context.profile);
@@ -23,7 +34,7 @@ export function fromChatResponse(response: BufferedResponse, context: ErrorConte
   const wireChoices = readArray(body.choices);
   if (wireChoices.length === 0) throw badResponse("no choices", seen);
   const choices = wireChoices.map((choice, position) => {
-    return fromWireChoice(readObject(choice), { position, seen, profile: context.profile });
+    return fromWireChoice(readObject(choice), { position, seen, profile: context.profile, relayed });
   });
   let outputBytes = 0;
   for (const choice of choices)
@@ -31,7 +42,7 @@ export function fromChatResponse(response: BufferedResponse, context: ErrorConte
   return { choices, responseModel: readText(body.model), usage, providerRequestId, outputBytes };
 }
 
-interface ChoiceContext {
+interface ChoiceContext extends Relaying {
   readonly position: number;
   readonly seen: SeenSoFar;
   readonly profile: OpenAiChatProfile;
@@ -44,10 +55,10 @@ function fromWireChoice(choice: JsonObject | undefined, context: ChoiceContext):
   const wireFinishReason = choice.finish_reason;
   if (typeof wireFinishReason !== "string") throw badResponse("a choice without a finish reason", seen);
   const finishReason = mapFinishReason(wireFinishReason, context.profile);
-  if (finishReason === undefined) {
+  if (finishReason === undefined && !context.relayed) {
     throw badResponse(`unknown finish reason ${JSON.stringify(wireFinishReason.slice(0, 40))}`, seen);
   }
-  if (typeof finishReason !== "string") {
+  if (typeof finishReason === "object") {
     throw new ProviderError(finishReason.failure, "the provider gave up on the answer", {
       ...seen,
       billing: "maybe_billed",
@@ -58,7 +69,7 @@ function fromWireChoice(choice: JsonObject | undefined, context: ChoiceContext):
   return {
     index: typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : position,
     message: { role: "assistant", name: undefined, parts: readParts(message) },
-    finishReason,
+    finishReason: finishReason ?? "stop",
   };
 }
 

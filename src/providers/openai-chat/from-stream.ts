@@ -6,7 +6,7 @@ import type { UsageReport } from "../../core/usage.ts";
 import { badResponse, type SeenSoFar, streamCut } from "../map-error.ts";
 import { type JsonObject, parseJson, readArray, readObject, readText } from "../read-json.ts";
 import type { StreamDecoder } from "../stream-call.ts";
-import { readArguments, readContent } from "./from-response.ts";
+import { NOT_RELAYED, type Relaying, readArguments, readContent } from "./from-response.ts";
 import { type ErrorContext, mapErrorBody } from "./map-error.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { latestUsage, mapUsage } from "./map-usage.ts";
@@ -27,6 +27,7 @@ const FIELD_START = /^[deir:\r\uFEFF]/;
  */
 export class ChatStreamDecoder implements StreamDecoder {
   readonly #context: ErrorContext;
+  readonly #relayed: boolean;
   readonly #parser = createParser({
     maxBufferSize: MAX_EVENT_LENGTH,
     onEvent: (event) => this.#onEvent(event),
@@ -46,9 +47,13 @@ export class ChatStreamDecoder implements StreamDecoder {
   #done = false;
   #atLineStart = true;
   #ending = false;
+  /** Events to relay that were not taken yet. */
+  #native = "";
+  #usageJson: string | undefined;
 
-  constructor(context: ErrorContext) {
+  constructor(context: ErrorContext, { relayed }: Relaying = NOT_RELAYED) {
     this.#context = context;
+    this.#relayed = relayed;
   }
 
   get done(): boolean {
@@ -66,6 +71,14 @@ export class ChatStreamDecoder implements StreamDecoder {
       providerStatus: this.#providerStatus,
       providerRequestId: this.#providerRequestId,
     };
+  }
+
+  /** Nothing before the first content: until then the call can still be given to another provider. */
+  takeNative(): string {
+    if (this.#contentEvents === 0) return "";
+    const native = this.#native;
+    this.#native = "";
+    return native;
   }
 
   start(status: number, headers: IncomingHttpHeaders): void {
@@ -115,6 +128,7 @@ export class ChatStreamDecoder implements StreamDecoder {
       providerRequestId: this.#providerRequestId,
       outputBytes: this.#outputBytes,
       deltas: this.#deltaCount,
+      ...(this.#relayed && { native: { tail: this.takeNative(), usageJson: this.#usageJson } }),
     };
   }
 
@@ -157,6 +171,18 @@ export class ChatStreamDecoder implements StreamDecoder {
         : badResponse("an event that is no JSON", this.seen);
     }
     this.#readChunk(chunk);
+    if (this.#relayed) this.#relay(event, chunk);
+  }
+
+  /** The usage waits for the end, where what the call cost is known. */
+  #relay({ event, data }: EventSourceMessage, chunk: JsonObject): void {
+    const { usage, choices } = chunk;
+    if (usage !== undefined && usage !== null && readArray(choices).length === 0) {
+      this.#usageJson = data;
+      return;
+    }
+    if (event !== undefined) this.#native += `event: ${event}\n`;
+    this.#native += `data: ${data.includes("\n") ? data.replaceAll("\n", "\ndata: ") : data}\n\n`;
   }
 
   #readChunk(chunk: JsonObject): void {
@@ -181,7 +207,7 @@ export class ChatStreamDecoder implements StreamDecoder {
     if (delta !== undefined) this.#readDelta(delta, index);
     const finishReason = choice.finish_reason;
     if (typeof finishReason === "string" && finishReason !== "") this.#readFinishReason(finishReason, index);
-    else if (this.#deltaCount === deltasBefore) return false;
+    else if (this.#deltaCount === deltasBefore) return this.#relayed && hasUnknownContent(delta);
     return true;
   }
 
@@ -208,11 +234,11 @@ export class ChatStreamDecoder implements StreamDecoder {
 
   #readFinishReason(wireFinishReason: string, choiceIndex: number): void {
     const finishReason = mapFinishReason(wireFinishReason, this.#context.profile);
-    if (finishReason === undefined) {
+    if (finishReason === undefined && !this.#relayed) {
       throw badResponse(`unknown finish reason ${JSON.stringify(wireFinishReason.slice(0, 40))}`, this.seen);
     }
-    if (typeof finishReason === "string") {
-      this.#finishReasons.set(choiceIndex, finishReason);
+    if (typeof finishReason !== "object") {
+      this.#finishReasons.set(choiceIndex, finishReason ?? "stop");
       return;
     }
     // The usage comes after the finish reason: the failure waits for it.
@@ -224,6 +250,16 @@ export class ChatStreamDecoder implements StreamDecoder {
     this.#deltaCount += 1;
     this.#outputBytes += Buffer.byteLength(output);
   }
+}
+
+/** What a reader of the dialect may make something of, such as audio; the role and empty members are nothing. */
+function hasUnknownContent(delta: JsonObject | undefined): boolean {
+  for (const name in delta) {
+    const value = delta[name];
+    const isEmpty = value === null || value === "" || (Array.isArray(value) && value.length === 0);
+    if (name !== "role" && !isEmpty) return true;
+  }
+  return false;
 }
 
 function readIndex(value: unknown): number | undefined {

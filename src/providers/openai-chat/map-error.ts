@@ -58,11 +58,20 @@ const MESSAGES: Partial<Record<ProviderErrorReason, string>> = {
 };
 
 interface StatedError {
+  /** `code`, `type` and `param` as stated, for a caller who speaks the dialect. */
+  readonly stated: { readonly code: unknown; readonly type: unknown; readonly param: unknown };
   readonly codes: readonly string[];
   /** A code that is a number is an HTTP status, with the partners of HuggingFace for example. */
   readonly status: number | undefined;
   readonly message: string;
 }
+
+const NOTHING_STATED: StatedError = {
+  stated: { code: undefined, type: undefined, param: undefined },
+  codes: [],
+  status: undefined,
+  message: "",
+};
 
 /** A response with another status than 2xx. */
 export function mapHttpError(
@@ -70,7 +79,7 @@ export function mapHttpError(
   context: ErrorContext & { seen: SeenSoFar },
 ): ProviderError {
   const body = readObject(parseJson(response.body));
-  const stated = body ? readStatedError(body) : { codes: [], status: undefined, message: "" };
+  const stated = body ? readStatedError(body) : NOTHING_STATED;
   let reason = classifyStatus(response.status, stated, context.profile);
   const shouldRetry = response.headers["x-should-retry"];
   // OpenAI's header overrides what its status says.
@@ -165,7 +174,8 @@ function readStatedError(body: Readonly<Record<string, unknown>>): StatedError {
   const text = [error.message, body.error, body.message, body.detail].find(
     (value) => typeof value === "string" && value !== "",
   );
-  return { codes, status, message: typeof text === "string" ? text : "" };
+  const stated = { code, type, param: error.param };
+  return { stated, codes, status, message: typeof text === "string" ? text : "" };
 }
 
 function isErrorStatus(value: unknown): value is number {
@@ -188,7 +198,7 @@ function createError(reason: ProviderErrorReason, stated: StatedError, facts: Er
   return new ProviderError(reason, quote === "" ? message : `${message}: ${quote}`, {
     ...facts.seen,
     billing: facts.billing,
-    metadata: facts.metadata,
+    metadata: QUOTES_PROVIDER.has(reason) ? { ...toMetadata(stated), ...facts.metadata } : facts.metadata,
     retryAfterMs: readRetryAfterMs(facts.headers),
     cause: toLoggableCause(stated, facts),
   });
@@ -196,8 +206,20 @@ function createError(reason: ProviderErrorReason, stated: StatedError, facts: Er
 
 /** What an error code looks like: a word, in which no prompt has room. */
 const CODE_PATTERN = /^[\w.:-]{1,64}$/;
+/** A path into the request. */
+const PARAM_PATTERN = /^[\w.[\]-]{1,128}$/;
 /** The title of a proxy's error page, such as `502 Bad Gateway`. */
 const TITLE_PATTERN = /<(?:title|h1)>\s*([^<]{1,80})</i;
+
+/** What the caller's program may go by; texts that are no words are not passed on. */
+function toMetadata({ stated }: StatedError): Readonly<Record<string, string>> {
+  const metadata: Record<string, string> = {};
+  const { code, type, param } = stated;
+  if (typeof code === "string" && CODE_PATTERN.test(code)) metadata.provider_code = code;
+  if (typeof type === "string" && CODE_PATTERN.test(type)) metadata.provider_type = type;
+  if (typeof param === "string" && PARAM_PATTERN.test(param)) metadata.provider_param = param;
+  return metadata;
+}
 
 /**
  * The cause is logged, and what a provider or a server before it says of an error may quote the prompt (FastAPI, for

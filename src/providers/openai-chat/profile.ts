@@ -12,6 +12,8 @@ export interface OpenAiChatProfile {
   readonly endUserField: "user" | "user_id";
   /** Whether `stream_options.include_obfuscation` is known to the provider. */
   readonly takesObfuscationOption: boolean;
+  /** False: `developer` messages of native requests become `system` messages. */
+  readonly takesDeveloperRole?: false | undefined;
   /** Whether reasoning of earlier turns is sent back, as `reasoning_content`. If not, it is left out. */
   readonly takesReasoning: boolean;
   /** Where tokens read from the cache are stated: `prompt_tokens_details`, or DeepSeek's hit and miss counts. */

@@ -8,6 +8,7 @@ export const deepseekProfile: OpenAiChatProfile = {
   maxTokensField: "max_tokens",
   endUserField: "user_id",
   takesObfuscationOption: false,
+  takesDeveloperRole: false,
   takesReasoning: true,
   cacheUsage: "prompt_cache_hit_tokens",
   finishReasons: { insufficient_system_resource: { failure: "PROVIDER_OVERLOADED" } },

@@ -9,6 +9,7 @@ export const huggingfaceProfile: OpenAiChatProfile = {
   maxTokensField: "max_tokens",
   endUserField: "user",
   takesObfuscationOption: false,
+  takesDeveloperRole: false,
   takesReasoning: false,
   cacheUsage: "prompt_tokens_details",
   finishReasons: {
