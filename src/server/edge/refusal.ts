@@ -1,9 +1,9 @@
 import type { ErrorReason } from "../../core/error-table.ts";
 import { GatewayError } from "../../core/errors.ts";
 import { toHttpError } from "../error-map.ts";
+import { commonResponse, requestIdOf } from "../node-exchange.ts";
 import { protocolOf } from "../rpc/protocol.ts";
 import { rejectCall } from "../rpc/reject-call.ts";
-import { commonResponse, requestIdOf } from "../rpc/rpc-call.ts";
 import { releaseRequest } from "../rpc/write-response.ts";
 import { type EdgeRequest, type EdgeResponse, isHttp2, sendAnswer } from "./handler.ts";
 import { isRpcPath, pathOf } from "./rpc-path.ts";
