@@ -134,7 +134,4 @@ export interface StreamEnd {
  * Where a provider adapter pushes the deltas of one upstream read and, when the request was native, the events in
  * which they came, as the provider wrote them. A promise means: wait before reading on.
  */
-export type StreamSink = (
-  deltas: readonly StreamDelta[],
-  native?: string | undefined,
-) => Promise<void> | undefined;
+export type StreamSink = (deltas: readonly StreamDelta[], native?: string) => Promise<void> | undefined;

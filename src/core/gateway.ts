@@ -75,7 +75,7 @@ export interface CompletionSink {
   /** Exactly once, before the first delta; after it there is no fallback. */
   started(provider: string, model: string): void;
   /** `native` are the provider's own events, when it speaks the dialect of a native request. */
-  deltas(deltas: readonly StreamDelta[], native?: string | undefined): Promise<void> | undefined;
+  deltas(deltas: readonly StreamDelta[], native?: string): Promise<void> | undefined;
 }
 
 /** A completion that failed, with every attempt that was made: they may have cost money. */

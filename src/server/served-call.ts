@@ -72,8 +72,9 @@ export abstract class ServedCall implements AuthenticatedCall {
     return this.#requestTelemetry;
   }
 
-  /** Starts the deadline, counted from the arrival of the call. */
+  /** Starts the deadline, counted from the arrival of the call; a later one takes its place. */
   protected limitTo(timeoutMs: number): void {
+    clearTimeout(this.#deadlineTimer);
     this.deadlineAtMs = this.#startedAtMs + timeoutMs;
     const remainingMs = this.deadlineAtMs - this.#settings.clock.monotonicMs();
     this.#deadlineTimer = setTimeout(() => this.#overdue(), Math.max(0, remainingMs));
