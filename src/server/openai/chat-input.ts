@@ -8,7 +8,6 @@ import type {
   Tool,
   ToolChoice,
 } from "../../core/completion.ts";
-import { GatewayError } from "../../core/errors.ts";
 import { type JsonObject, readObject } from "./json.ts";
 
 /** A chat request as the gateway understands it. */
@@ -135,9 +134,7 @@ function toTools(value: unknown, untranslatable: string[]): readonly Tool[] {
     return {
       name: asText(tool.name) ?? "",
       description: asText(tool.description),
-      parametersJsonSchema: isSet(tool.parameters)
-        ? toJson(tool.parameters, `tools[${index}].function.parameters`)
-        : undefined,
+      parametersJsonSchema: isSet(tool.parameters) ? JSON.stringify(tool.parameters) : undefined,
       strict: typeof tool.strict === "boolean" ? tool.strict : undefined,
     };
   });
@@ -161,24 +158,12 @@ function toResponseFormat(value: unknown, untranslatable: string[]): ResponseFor
     return {
       kind: "json_schema",
       name: asText(schema.name) ?? "",
-      schemaJson: toJson(schema.schema ?? {}, "response_format.json_schema.schema"),
+      schemaJson: JSON.stringify(schema.schema ?? {}),
       strict: schema.strict === true,
     };
   }
   untranslatable.push("response_format");
   return undefined;
-}
-
-/** @throws GatewayError INVALID_REQUEST for what is nested so deep that no stack is deep enough */
-function toJson(value: unknown, field: string): string {
-  try {
-    return JSON.stringify(value);
-  } catch (cause) {
-    throw new GatewayError("INVALID_REQUEST", `'${field}' is nested too deep.`, {
-      cause,
-      fieldViolations: [{ field, description: "is nested too deep" }],
-    });
-  }
 }
 
 const isText = (value: unknown): value is string => typeof value === "string";
