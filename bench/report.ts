@@ -178,6 +178,7 @@ function targetTable(findings: Findings): string | undefined {
 
 /** The best of both; by CPU time as well, which says more on a machine that others use, too. */
 function timesPortkey({ closedLoops, portkey }: Findings, kind: string) {
+  if (portkey.length === 0) return { measured: undefined, atLeast: true };
   const best = (loops: readonly Measurement[], rateOf: (loop: Measurement) => number) =>
     Math.max(...loops.filter(({ scenario }) => scenario === kind).map(rateOf));
   const ratio = (rateOf: (loop: Measurement) => number) => {
