@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { describe, expect, it } from "vitest";
@@ -215,6 +217,38 @@ describe("the gateway's own extras", () => {
     expect(Number(header("remaining-tokens"))).toBeLessThan(100_000 - 50);
     expect(header("reset-requests")).toMatch(/^\d+(\.\d+)?m?s$/);
   });
+});
+
+it("is counted, logged and served over HTTP/2 as any other call", async () => {
+  const { text } = question();
+  const session = connect(bench().url);
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/v1/chat/completions",
+    authorization: `Bearer ${bench().key.secret}`,
+  });
+  stream.end(JSON.stringify({ model: MODEL, messages: [user(text)], stream: true }));
+  const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders];
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  session.close();
+  expect(headers[":status"]).toBe(200);
+  expect(Buffer.concat(chunks).toString().endsWith("data: [DONE]\n\n")).toBe(true);
+  const requestId = String(headers["x-request-id"]);
+  await expect.poll(() => bench().process.output(), { interval: 20 }).toContain(requestId);
+  const line = bench()
+    .process.output()
+    .split("\n")
+    .find((candidate) => candidate.includes(requestId) && candidate.includes('"event":"request"'));
+  expect(JSON.parse(line ?? "{}")).toMatchObject({
+    ...{ method: "POST /v1/chat/completions", protocol: "openai", outcome: "ok", streamed: true },
+    ...{ model: MODEL, provider: "openai", attempts: 1, tokens_out: 16 },
+  });
+  const metrics = await (await fetch(`${bench().url}/metrics`)).text();
+  const counted = new RegExp(
+    `llm_gateway_requests_total\\{api_key_id="${bench().key.apiKeyId}",provider="openai",status="ok"\\} [1-9]`,
+  );
+  expect(metrics).toMatch(counted);
 });
 
 describe("the list of models", () => {

@@ -42,7 +42,10 @@ export function useOpenAiBench(env: Readonly<Record<string, string>> = {}): () =
     await expectBillIsLedger(get());
   });
   afterAll(async () => {
-    expect(await bench?.stop()).toBe(0);
+    const code = await bench?.stop();
+    expect(code).toBe(0);
+    // Every question is marked: none of them, and so no prompt, is in a line of the log.
+    expect(bench?.process.output()).not.toContain("question=");
   });
   return get;
 }
