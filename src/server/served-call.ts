@@ -58,6 +58,9 @@ export abstract class ServedCall implements AuthenticatedCall {
   /** The `protocol` of telemetry. */
   protected abstract readonly telemetryProtocol: string;
 
+  /** Puts the request id, which is known from here on, among the headers of the response. */
+  protected abstract tellRequestId(): void;
+
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -86,7 +89,7 @@ export abstract class ServedCall implements AuthenticatedCall {
     this.#begun = true;
     if (callersRequestId !== undefined && REQUEST_ID_PATTERN.test(callersRequestId))
       this.requestId = callersRequestId;
-    if (!this.response.headersSent) this.response.setHeader("x-request-id", this.requestId);
+    this.tellRequestId();
     const { traceparent } = this.request.headers;
     this.#requestTelemetry = this.#settings.telemetry?.requestStarted({
       requestId: this.requestId,

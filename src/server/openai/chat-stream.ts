@@ -122,9 +122,10 @@ class ChatStream implements CompletionSink {
   }
 
   #writeHead(): void {
-    const { response, limits } = this.#call;
+    const { response, limits, requestId } = this.#call;
     if (response.headersSent) return;
     response.writeHead(200, {
+      "x-request-id": requestId,
       ...rateLimitHeaders(limits),
       ...originHeaders(this.#provider, this.#model),
       ...(this.#writer && ignoredHeaders(this.#chat)),

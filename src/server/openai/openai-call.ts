@@ -29,6 +29,9 @@ export class OpenAiCall extends ServedCall {
   /** What is left of the key's limits; undefined before it was admitted, and when it has none. */
   limits: RateLimitStatus | undefined;
 
+  /** Nothing yet: headers that are all set at once, with the head, cost half as much. */
+  protected tellRequestId(): void {}
+
   /**
    * Starts the deadline, counted from the arrival of the call: the caller's header, else what OpenAI's client says,
    * else the default. That client's timeout ends at the head of a stream, so that it does not shorten a stream.
@@ -95,6 +98,7 @@ export class OpenAiCall extends ServedCall {
     if (!request.complete) releaseRequest(request, response);
     response.writeHead(status, {
       ...headers,
+      "x-request-id": this.requestId,
       "content-type": "application/json",
       "content-length": Buffer.byteLength(body),
     });

@@ -40,6 +40,10 @@ export class RpcCall extends ServedCall implements ContextValues {
     return telemetryProtocol(this.protocol, this.request.headers["connect-protocol-version"] !== undefined);
   }
 
+  protected tellRequestId(): void {
+    if (!this.response.headersSent) this.response.setHeader("x-request-id", this.requestId);
+  }
+
   /**
    * Starts the deadline, counted from the arrival of the call.
    * @throws GatewayError INVALID_REQUEST when the caller's timeout is malformed
