@@ -8,7 +8,7 @@ import type {
   Tool,
   ToolChoice,
 } from "../../core/completion.ts";
-import { type JsonObject, readObject } from "./json.ts";
+import { type JsonObject, readArray, readObject } from "../../providers/read-json.ts";
 
 /** A chat request as the gateway understands it. */
 export interface ChatInput {
@@ -31,7 +31,7 @@ const ROLES: ReadonlyMap<unknown, MessageRole> = new Map([
  */
 export function toChatInput(body: JsonObject, endUser: string | undefined): ChatInput {
   const untranslatable: string[] = [];
-  const messages = asArray(body.messages).map((message, index) =>
+  const messages = readArray(body.messages).map((message, index) =>
     toMessage(message, `messages[${index}]`, untranslatable),
   );
   for (const legacy of ["functions", "function_call"]) if (isSet(body[legacy])) untranslatable.push(legacy);
@@ -45,7 +45,7 @@ export function toChatInput(body: JsonObject, endUser: string | undefined): Chat
       maxOutputTokens: asCount(body.max_completion_tokens) ?? asCount(body.max_tokens),
       temperature: asNumber(body.temperature),
       topP: asNumber(body.top_p),
-      stop: typeof body.stop === "string" ? [body.stop] : asArray(body.stop).filter((stop) => isText(stop)),
+      stop: typeof body.stop === "string" ? [body.stop] : readArray(body.stop).filter((stop) => isText(stop)),
       seed: Number.isSafeInteger(body.seed) ? BigInt(Number(body.seed)) : undefined,
       endUser,
     },
@@ -72,7 +72,7 @@ function toMessage(value: unknown, path: string, untranslatable: string[]): Mess
   addContent(parts, message.content, path, untranslatable);
   const refusal = asText(message.refusal);
   if (refusal !== undefined) parts.push({ kind: "refusal", text: refusal });
-  for (const [index, call] of asArray(message.tool_calls).entries())
+  for (const [index, call] of readArray(message.tool_calls).entries())
     addToolCall(parts, call, `${path}.tool_calls[${index}]`, untranslatable);
   for (const member of ["audio", "function_call"])
     if (isSet(message[member])) untranslatable.push(`${path}.${member}`);
@@ -84,7 +84,7 @@ function addContent(parts: MessagePart[], content: unknown, path: string, untran
     parts.push({ kind: "text", text: content });
     return;
   }
-  asArray(content).forEach((value, index) => {
+  readArray(content).forEach((value, index) => {
     const part = toPart(readObject(value));
     if (part) parts.push(part);
     else untranslatable.push(`${path}.content[${index}]`);
@@ -125,7 +125,7 @@ function addToolCall(parts: MessagePart[], value: unknown, path: string, untrans
 }
 
 function toTools(value: unknown, untranslatable: string[]): readonly Tool[] {
-  return asArray(value).flatMap((item, index) => {
+  return readArray(value).flatMap((item, index) => {
     const tool = readObject(readObject(item)?.function);
     if (!tool) {
       untranslatable.push(`tools[${index}]`);
@@ -168,7 +168,6 @@ function toResponseFormat(value: unknown, untranslatable: string[]): ResponseFor
 
 const isText = (value: unknown): value is string => typeof value === "string";
 const isSet = (value: unknown): boolean => value !== undefined && value !== null;
-const asArray = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 const asText = (value: unknown): string | undefined => (isText(value) && value !== "" ? value : undefined);
 const asNumber = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
 const asCount = (value: unknown): number | undefined =>

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import type { CompletionInput, NativeRequest } from "../../core/completion.ts";
 import { GatewayError } from "../../core/errors.ts";
+import { type JsonObject, readObject } from "../../providers/read-json.ts";
 import { toChatInput } from "./chat-input.ts";
-import { type JsonObject, readObject } from "./json.ts";
 
 /** A body of `POST /v1/chat/completions`. */
 export interface ChatRequest {
