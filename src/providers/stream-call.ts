@@ -20,10 +20,10 @@ export interface StreamDecoder {
   /** Takes the text of one read and returns the deltas in it. @throws ProviderError */
   feed(text: string): readonly StreamDelta[];
   /**
-   * The events of the reads since the last time, as the provider wrote them, if they are relayed. Empty until there
-   * was content.
+   * The events of the reads since the last time, as the provider wrote them; undefined when they are not relayed.
+   * Empty until there was content.
    */
-  takeNative?(): string;
+  takeNative?(): string | undefined;
   /** How many events with content came so far; keep-alives and empty events do not count. */
   readonly contentEvents: number;
   /** The terminal event came. */

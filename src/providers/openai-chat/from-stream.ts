@@ -74,7 +74,8 @@ export class ChatStreamDecoder implements StreamDecoder {
   }
 
   /** Nothing before the first content: until then the call can still be given to another provider. */
-  takeNative(): string {
+  takeNative(): string | undefined {
+    if (!this.#relayed) return undefined;
     if (this.#contentEvents === 0) return "";
     const native = this.#native;
     this.#native = "";
@@ -128,7 +129,7 @@ export class ChatStreamDecoder implements StreamDecoder {
       providerRequestId: this.#providerRequestId,
       outputBytes: this.#outputBytes,
       deltas: this.#deltaCount,
-      ...(this.#relayed && { native: { tail: this.takeNative(), usageJson: this.#usageJson } }),
+      ...(this.#relayed && { native: { tail: this.takeNative() ?? "", usageJson: this.#usageJson } }),
     };
   }
 

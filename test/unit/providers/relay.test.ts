@@ -61,6 +61,19 @@ test("every event reaches the caller as the provider wrote it, but the usage and
   expect(deltas).toEqual([{ kind: "text", choiceIndex: 0, text: "Hi" }]);
 });
 
+test("a call that is not of the dialect gets deltas alone, to be said in another one", async () => {
+  standIn.does(streams([chunk({ content: "Hi" }), chunk({}, "stop"), usageChunk(3, 2), DONE]));
+  const events: unknown[] = [];
+  const end = await provider.stream(callOf(), (pushed, native) => {
+    deltas.push(...pushed);
+    events.push(native);
+    return undefined;
+  });
+  expect(deltas).toEqual([{ kind: "text", choiceIndex: 0, text: "Hi" }]);
+  expect(new Set(events)).toEqual(new Set([undefined]));
+  expect(end.native).toBeUndefined();
+});
+
 test("nothing is relayed before there is content, so that another provider can still take over", async () => {
   const role = chunk({ role: "assistant", content: "" });
   standIn.does(streams([role]));
