@@ -169,6 +169,7 @@ async function callProvider<A extends Answered>(
   const providerCall: ProviderCall = {
     model: options.candidate.model,
     input: options.call.input,
+    native: options.call.native,
     timeouts: options.timeouts,
     signal: upstream.signal,
     onSent: upstream.onSent,

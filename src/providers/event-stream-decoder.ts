@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { FinishReason, StreamDelta, StreamEnd } from "../core/completion.ts";
+import { EventRelay, NOT_RELAYED, type Relaying } from "./event-relay.ts";
 import { finishFailed } from "./finish-failure.ts";
 import type { Framing, FramingKind } from "./framing.ts";
 import { type ErrorRules, mapErrorBody } from "./http-error.ts";
@@ -26,7 +27,9 @@ export interface StreamRules {
    */
   readonly endWithoutTerminal: "is_cut" | "needs_usage" | "needs_finish_reason_only";
   /** One reader per stream: writes what an event says to the progress. @throws ProviderError */
-  readonly createReader: (progress: StreamProgress) => EventReader;
+  readonly createReader: (progress: StreamProgress, relaying: Relaying) => EventReader;
+  /** Of a dialect that is relayed: whether an event holds nothing but the usage. */
+  readonly isUsageOnly?: ((event: JsonObject) => boolean) | undefined;
   readonly errors: ErrorRules;
   readonly requestIdHeaders: readonly string[];
 }
@@ -40,14 +43,16 @@ export class EventStreamDecoder implements StreamDecoder {
   readonly #progress = new StreamProgress();
   readonly #read: EventReader;
   readonly #framing: Framing;
+  readonly #relay: EventRelay | undefined;
   #contentEvents = 0;
   #events = 0;
   #done = false;
   #ending = false;
 
-  constructor(rules: StreamRules) {
+  constructor(rules: StreamRules, relaying: Relaying = NOT_RELAYED) {
     this.#rules = rules;
-    this.#read = rules.createReader(this.#progress);
+    this.#relay = relaying.relayed ? new EventRelay() : undefined;
+    this.#read = rules.createReader(this.#progress, relaying);
     this.#framing = rules.framing.create({
       onEvent: (name, data) => this.#onEvent(name, data),
       onError: (body) => this.#onError(body),
@@ -71,6 +76,11 @@ export class EventStreamDecoder implements StreamDecoder {
 
   get seen(): SeenSoFar {
     return this.#progress.seen;
+  }
+
+  /** Nothing before the first content: until then the call can still be given to another provider. */
+  takeNative(): string | undefined {
+    return this.#relay && (this.#contentEvents === 0 ? "" : this.#relay.take());
   }
 
   start(status: number, headers: IncomingHttpHeaders): void {
@@ -101,6 +111,7 @@ export class EventStreamDecoder implements StreamDecoder {
       providerCostPicoUsd,
       outputBytes: this.#progress.outputBytes,
       deltas: this.#progress.deltas,
+      native: this.#relay?.end(),
     };
   }
 
@@ -152,6 +163,8 @@ export class EventStreamDecoder implements StreamDecoder {
     const effect = this.#read(event, name);
     if (effect === "end") this.#end();
     else if (effect === "content") this.#contentEvents += 1;
+    if (this.#rules.isUsageOnly?.(event)) this.#relay?.addUsage(data);
+    else this.#relay?.add(name, data);
   }
 
   #end(): void {

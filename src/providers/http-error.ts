@@ -13,6 +13,8 @@ export interface StatedError {
   /** A status stated in the body. */
   readonly status: number | undefined;
   readonly message: string;
+  /** As stated, for a caller who speaks the dialect; undefined for a dialect that no caller speaks. */
+  readonly words?: { readonly code: unknown; readonly type: unknown; readonly param: unknown } | undefined;
   /** A wait that the body asks for. */
   readonly retryAfterMs?: number | undefined;
 }
@@ -171,7 +173,7 @@ function createHttpError(reason: ProviderErrorReason, stated: StatedError, facts
   return new ProviderError(reason, quote === "" ? message : `${message}: ${quote}`, {
     ...facts.seen,
     billing: facts.billing,
-    metadata: facts.metadata,
+    metadata: QUOTES_PROVIDER.has(reason) ? { ...toMetadata(stated), ...facts.metadata } : facts.metadata,
     retryAfterMs: readRetryAfterMs(facts.headers) ?? stated.retryAfterMs,
     cause: toLoggableCause(stated, facts),
   });
@@ -179,8 +181,20 @@ function createHttpError(reason: ProviderErrorReason, stated: StatedError, facts
 
 /** What an error code looks like: a word, in which no prompt has room. */
 const CODE_PATTERN = /^[\w.:-]{1,64}$/;
+/** A path into the request. */
+const PARAM_PATTERN = /^[\w.[\]-]{1,128}$/;
 /** The title of a proxy's error page, such as `502 Bad Gateway`. */
 const TITLE_PATTERN = /<(?:title|h1)>\s*([^<]{1,80})</i;
+
+/** What the caller's program may go by; texts that are no words are not passed on. */
+function toMetadata({ words }: StatedError): Readonly<Record<string, string>> {
+  const metadata: Record<string, string> = {};
+  const isWord = (value: unknown, pattern: RegExp) => typeof value === "string" && pattern.test(value);
+  if (isWord(words?.code, CODE_PATTERN)) metadata.provider_code = String(words?.code);
+  if (isWord(words?.type, CODE_PATTERN)) metadata.provider_type = String(words?.type);
+  if (isWord(words?.param, PARAM_PATTERN)) metadata.provider_param = String(words?.param);
+  return metadata;
+}
 
 /**
  * The cause is logged, and what a provider or a server before it says of an error may quote the prompt (FastAPI, for

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { ProviderAnswer, StreamEnd, StreamSink } from "../core/completion.ts";
+import type { NativeDialect, ProviderAnswer, StreamEnd, StreamSink } from "../core/completion.ts";
 import type { Provider, ProviderCall } from "../core/provider.ts";
 import { type BufferedResponse, isSuccess, postBuffered } from "./buffered-call.ts";
 import type { Dialect } from "./dialect.ts";
@@ -33,6 +33,7 @@ export function createHttpProvider(options: HttpProviderOptions): Provider {
 
 class HttpProvider implements Provider {
   readonly name: string;
+  readonly dialect: NativeDialect | undefined;
   readonly #dialect: Dialect;
   readonly #transport: HttpTransport;
   readonly #basePath: string;
@@ -42,6 +43,7 @@ class HttpProvider implements Provider {
 
   constructor(options: HttpProviderOptions) {
     this.name = options.name;
+    this.dialect = options.dialect.nativeDialect;
     this.#dialect = options.dialect;
     this.#transport = options.transport;
     this.#basePath = options.basePath;
@@ -53,11 +55,13 @@ class HttpProvider implements Provider {
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
     const response = await postBuffered(this.#transport, await this.#toPostRequest(call, false));
     if (!isSuccess(response.status)) throw this.#mapHttpError(response);
-    return this.#dialect.fromResponse(response);
+    const relayed = this.#isRelayed(call);
+    const answer = this.#dialect.fromResponse(response, { relayed });
+    return relayed ? { ...answer, native: response.body } : answer;
   }
 
   async stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd> {
-    const decoder = new EventStreamDecoder(this.#dialect);
+    const decoder = new EventStreamDecoder(this.#dialect, { relayed: this.#isRelayed(call) });
     const request = await this.#toPostRequest(call, true);
     const outcome = await postStreaming(this.#transport, request, { decoder, sink });
     if (outcome.kind === "streamed") return outcome.end;
@@ -73,15 +77,22 @@ class HttpProvider implements Provider {
     return this.#transport.close();
   }
 
-  async #toPostRequest({ model, input, ...call }: ProviderCall, stream: boolean): Promise<PostRequest> {
+  /** The caller speaks the provider's dialect: the answer goes to it as it is. */
+  #isRelayed({ native }: ProviderCall): boolean {
+    return native !== undefined && native.dialect === this.dialect;
+  }
+
+  async #toPostRequest(call: ProviderCall, stream: boolean): Promise<PostRequest> {
     const headers = [...(stream ? this.#streamHeaders : this.#unaryHeaders)];
     for (const name in call.traceHeaders) {
       const value = call.traceHeaders[name];
       if (value !== undefined) headers.push(name, value);
     }
-    const asked = { model, input, stream };
+    const { model, input } = call;
+    const asked = { model, input, stream, native: this.#isRelayed(call) ? call.native : undefined };
     const path = `${this.#basePath}${this.#dialect.toPath(asked)}`;
-    const body = JSON.stringify(this.#dialect.toBody(asked));
+    const content = this.#dialect.toBody(asked);
+    const body = typeof content === "string" ? content : JSON.stringify(content);
     if (this.#sign) headers.push(...(await this.#sign({ path, body })));
     return {
       path,

@@ -21,6 +21,11 @@ export interface StreamDecoder {
   start(status: number, headers: IncomingHttpHeaders): void;
   /** Takes the text of one read and returns the deltas in it. @throws ProviderError */
   feed(text: string): readonly StreamDelta[];
+  /**
+   * The events of the reads since the last time, as the provider wrote them; undefined when they are not relayed.
+   * Empty until there was content.
+   */
+  takeNative?(): string | undefined;
   /** How many events with content came so far; keep-alives and empty events do not count. */
   readonly contentEvents: number;
   /** The terminal event came. */
@@ -151,10 +156,11 @@ class StreamCall implements ResponseListener {
       return;
     }
     if (decoder.contentEvents > contentEventsBefore) this.#exchange.progress();
-    if (deltas.length > 0) {
+    const native = decoder.takeNative?.();
+    if (deltas.length > 0 || (native !== undefined && native !== "")) {
       let pushed: Promise<void> | undefined;
       try {
-        pushed = this.#inCallerContext(sink, deltas);
+        pushed = this.#inCallerContext(sink, deltas, native);
       } catch (error) {
         this.#failForSink(error);
         return;

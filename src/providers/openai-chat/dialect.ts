@@ -1,8 +1,10 @@
 import type { Dialect } from "../dialect.ts";
+import { type JsonObject, readArray } from "../read-json.ts";
 import { sseFraming } from "../sse-framing.ts";
 import { fromChatResponse } from "./from-response.ts";
 import { createChatReader } from "./from-stream.ts";
 import { createErrorRules } from "./map-error.ts";
+import { toNativeBody } from "./native-request.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 import { toChatRequest } from "./to-request.ts";
 
@@ -11,14 +13,21 @@ export function createOpenAiChatDialect(profile: OpenAiChatProfile, secrets: rea
   const errors = createErrorRules(profile, secrets);
   const context = { profile, errors };
   return {
+    nativeDialect: "openai-chat",
     toPath: () => "/chat/completions",
-    toBody: (call) => toChatRequest(call, profile),
-    fromResponse: (response) => fromChatResponse(response, context),
+    toBody: (call) => (call.native ? toNativeBody(call.native, call, profile) : toChatRequest(call, profile)),
+    fromResponse: (response, relaying) => fromChatResponse(response, context, relaying),
     framing: sseFraming,
     terminalData: "[DONE]",
     endWithoutTerminal: profile.endWithoutDone,
-    createReader: (progress) => createChatReader(progress, context),
+    createReader: (progress, relaying) => createChatReader(progress, context, relaying),
+    isUsageOnly: isUsageChunk,
     errors,
     requestIdHeaders: profile.requestIdHeaders,
   };
+}
+
+/** The last chunk of a stream that was asked for its usage. */
+function isUsageChunk({ usage, choices }: JsonObject): boolean {
+  return usage !== undefined && usage !== null && readArray(choices).length === 0;
 }

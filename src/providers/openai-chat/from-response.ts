@@ -1,5 +1,6 @@
 import type { Choice, MessagePart, ProviderAnswer } from "../../core/completion.ts";
 import type { BufferedResponse } from "../buffered-call.ts";
+import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
 import { finishFailed, unknownFinishReason } from "../finish-failure.ts";
 import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
@@ -21,7 +22,11 @@ export interface ChatContext {
  * The answer in a 2xx response. The usage is read first, so that every error after it carries it.
  * @throws ProviderError PROVIDER_BAD_RESPONSE when it is no whole answer, or what an error object in it means.
  */
-export function fromChatResponse(response: BufferedResponse, context: ChatContext): ProviderAnswer {
+export function fromChatResponse(
+  response: BufferedResponse,
+  context: ChatContext,
+  { relayed }: Relaying = NOT_RELAYED,
+): ProviderAnswer {
   const providerRequestId = readRequestId(response.headers, context.profile.requestIdHeaders);
   const body = readObject(parseJson(response.body));
   const usage = mapUsage(body?.usage, context.profile);
@@ -36,7 +41,7 @@ export function fromChatResponse(response: BufferedResponse, context: ChatContex
   const wireChoices = readArray(body.choices);
   if (wireChoices.length === 0) throw badResponse("no choices", seen);
   const choices = wireChoices.map((choice, position) => {
-    return fromWireChoice(readObject(choice), { position, seen, profile: context.profile });
+    return fromWireChoice(readObject(choice), { position, seen, profile: context.profile, relayed });
   });
   return {
     choices,
@@ -48,7 +53,7 @@ export function fromChatResponse(response: BufferedResponse, context: ChatContex
   };
 }
 
-interface ChoiceContext {
+interface ChoiceContext extends Relaying {
   readonly position: number;
   readonly seen: SeenSoFar;
   readonly profile: OpenAiChatProfile;
@@ -61,13 +66,13 @@ function fromWireChoice(choice: JsonObject | undefined, context: ChoiceContext):
   const wireFinishReason = choice.finish_reason;
   if (typeof wireFinishReason !== "string") throw badResponse("a choice without a finish reason", seen);
   const finishReason = mapFinishReason(wireFinishReason, context.profile);
-  if (finishReason === undefined) throw unknownFinishReason(wireFinishReason, seen);
-  if (typeof finishReason !== "string") throw finishFailed(finishReason, wireFinishReason, seen);
+  if (finishReason === undefined && !context.relayed) throw unknownFinishReason(wireFinishReason, seen);
+  if (typeof finishReason === "object") throw finishFailed(finishReason, wireFinishReason, seen);
   const { index } = choice;
   return {
     index: typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : position,
     message: { role: "assistant", name: undefined, parts: readParts(message) },
-    finishReason,
+    finishReason: finishReason ?? "stop",
   };
 }
 

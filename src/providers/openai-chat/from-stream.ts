@@ -1,4 +1,5 @@
 import type { UsageReport } from "../../core/usage.ts";
+import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
 import type { EventEffect } from "../event-stream-decoder.ts";
 import { unknownFinishReason } from "../finish-failure.ts";
 import { mapErrorBody } from "../http-error.ts";
@@ -14,18 +15,21 @@ import { mapUsage } from "./map-usage.ts";
 export function createChatReader(
   progress: StreamProgress,
   context: ChatContext,
+  relaying: Relaying = NOT_RELAYED,
 ): (chunk: JsonObject) => EventEffect {
-  const reader = new ChatReader(progress, context);
+  const reader = new ChatReader(progress, context, relaying);
   return (chunk) => (reader.readChunk(chunk) ? "content" : "nothing");
 }
 
 class ChatReader {
   readonly #progress: StreamProgress;
   readonly #context: ChatContext;
+  readonly #relayed: boolean;
 
-  constructor(progress: StreamProgress, context: ChatContext) {
+  constructor(progress: StreamProgress, context: ChatContext, { relayed }: Relaying) {
     this.#progress = progress;
     this.#context = context;
+    this.#relayed = relayed;
   }
 
   /** Whether there was anything in it. */
@@ -67,7 +71,7 @@ class ChatReader {
     if (delta !== undefined) this.#readDelta(delta, index);
     const finishReason = choice.finish_reason;
     if (typeof finishReason === "string" && finishReason !== "") this.#readFinishReason(finishReason, index);
-    else if (progress.deltas === deltasBefore) return false;
+    else if (progress.deltas === deltasBefore) return this.#relayed && hasUnknownContent(delta);
     return true;
   }
 
@@ -95,11 +99,21 @@ class ChatReader {
   #readFinishReason(finishReason: string, choiceIndex: number): void {
     const progress = this.#progress;
     const meaning = mapFinishReason(finishReason, this.#context.profile);
-    if (meaning === undefined) throw unknownFinishReason(finishReason, progress.seen);
-    if (typeof meaning === "string") progress.finishReasons.set(choiceIndex, meaning);
+    if (meaning === undefined && !this.#relayed) throw unknownFinishReason(finishReason, progress.seen);
+    if (typeof meaning !== "object") progress.finishReasons.set(choiceIndex, meaning ?? "stop");
     // The usage comes after the finish reason: the failure waits for it.
     else progress.failure = { ...meaning, finishReason };
   }
+}
+
+/** What a reader of the dialect may make something of, such as audio; the role and empty members are nothing. */
+function hasUnknownContent(delta: JsonObject | undefined): boolean {
+  for (const name in delta) {
+    const value = delta[name];
+    const isEmpty = value === null || value === "" || (Array.isArray(value) && value.length === 0);
+    if (name !== "role" && !isEmpty) return true;
+  }
+  return false;
 }
 
 function readIndex(value: unknown): number | undefined {

@@ -48,7 +48,12 @@ function readStatedError(body: JsonObject): StatedError {
   const status = [code, error.status, error.http_status_code].find(isErrorStatus);
   const texts = [error.message, body.error, body.message, body.detail, readViolation(body.detail)];
   const text = texts.find((value) => typeof value === "string" && value !== "");
-  return { codes, status, message: typeof text === "string" ? text : "" };
+  return {
+    codes,
+    status,
+    message: typeof text === "string" ? text : "",
+    words: { code, type, param: error.param },
+  };
 }
 
 /** FastAPI's `{"detail":[{"loc":["body","temperature"],"msg":"…"}]}`, without the input that it repeats. */

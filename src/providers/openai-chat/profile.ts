@@ -14,6 +14,8 @@ export interface OpenAiChatProfile {
   readonly asksForUsage: boolean;
   /** Whether `stream_options.include_obfuscation` is known to the provider. */
   readonly takesObfuscationOption: boolean;
+  /** Whether it knows the role `developer`; if not, such messages of native requests become `system` messages. */
+  readonly takesDeveloperRole: boolean;
   /** Whether reasoning of earlier turns is sent back, as `reasoning_content`. If not, it is left out. */
   readonly takesReasoning: boolean;
   /** Where tokens read from the cache are stated: `prompt_tokens_details`, or DeepSeek's hit and miss counts. */

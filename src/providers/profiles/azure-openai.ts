@@ -9,6 +9,7 @@ export const azureOpenaiProfile: OpenAiChatProfile = {
   ...compatibleProfile,
   maxTokensField: "max_completion_tokens",
   keyHeader: "api-key",
+  takesDeveloperRole: true,
   errorCodes: {
     ResponsibleAIPolicyViolation: "CONTENT_FILTERED",
     DeploymentNotFound: "PROVIDER_MODEL_NOT_FOUND",

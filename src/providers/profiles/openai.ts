@@ -8,6 +8,7 @@ export const openaiProfile: OpenAiChatProfile = {
   keyHeader: "authorization",
   takesObfuscationOption: true,
   asksForUsage: true,
+  takesDeveloperRole: true,
   takesReasoning: false,
   cacheUsage: "prompt_tokens_details",
   chunkExtension: undefined,

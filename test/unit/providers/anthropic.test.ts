@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createAnthropicDialect } from "../../../src/providers/anthropic/dialect.ts";
+import { NOT_RELAYED } from "../../../src/providers/event-relay.ts";
 import { EventStreamDecoder } from "../../../src/providers/event-stream-decoder.ts";
 import { API_KEY, describeProvider } from "../../suites/provider-suite.ts";
 import { event, readResponse } from "../../support/provider-calls.ts";
@@ -98,11 +99,14 @@ describe("a stream of Anthropic's", () => {
 
 it("an answer that is a refusal has a finish reason and no parts", () => {
   const { headers, body } = readResponse("anthropic/completion-refusal.json");
-  const answer = createAnthropicDialect([]).fromResponse({
-    status: 200,
-    headers,
-    body: JSON.stringify(body),
-  });
+  const answer = createAnthropicDialect([]).fromResponse(
+    {
+      status: 200,
+      headers,
+      body: JSON.stringify(body),
+    },
+    NOT_RELAYED,
+  );
   expect(answer.choices).toEqual([
     {
       index: 0,

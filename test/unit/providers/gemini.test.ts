@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NOT_RELAYED } from "../../../src/providers/event-relay.ts";
 import { EventStreamDecoder } from "../../../src/providers/event-stream-decoder.ts";
 import { createGeminiDialect } from "../../../src/providers/gemini/dialect.ts";
 import { mapUsage } from "../../../src/providers/gemini/map-usage.ts";
@@ -56,9 +57,9 @@ describe("an answer of Gemini's", () => {
         usage: expect.objectContaining({ tokensIn: 12, tokensOut: 0 }),
       }),
     });
-    expect(() => dialect.fromResponse({ status: 200, headers, body: JSON.stringify(body) })).toThrow(
-      expected,
-    );
+    expect(() =>
+      dialect.fromResponse({ status: 200, headers, body: JSON.stringify(body) }, NOT_RELAYED),
+    ).toThrow(expected);
     expect(() => new EventStreamDecoder(dialect).feed(event(body))).toThrow(expected);
   });
 
