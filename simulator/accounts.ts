@@ -10,7 +10,7 @@ export const KEY_HEADERS = ["authorization", "x-api-key", "x-goog-api-key"] as c
 export function credentialIn(headers: IncomingHttpHeaders): string | undefined {
   for (const name of KEY_HEADERS) {
     const value = headers[name];
-    if (typeof value === "string") return value;
+    if (typeof value === "string" && value !== "") return value;
   }
   return undefined;
 }

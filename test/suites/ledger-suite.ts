@@ -100,7 +100,7 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
         const unstated = sampleOutcome();
         await Promise.all([ledger.settle(stated), ledger.settle(unstated)]);
         const rows = await database.query(
-          "SELECT attempt_id::text, provider_cost_usd::text FROM cost_record ORDER BY attempt_id",
+          "SELECT attempt_id::text, provider_cost_usd::text FROM cost_record ORDER BY provider_cost_usd",
         );
         expect(rows).toEqual([
           { attempt_id: stated.intent.attemptId, provider_cost_usd: "0.001234570000" },

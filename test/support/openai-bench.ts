@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import type { BillLine } from "../../simulator/bill.ts";
+import type { PersonalityName } from "../../simulator/personalities.ts";
 import { costPicoUsd } from "../../simulator/prices.ts";
 import type { Script } from "../../simulator/script.ts";
 import {
@@ -51,7 +52,7 @@ export function useOpenAiBench(env: Readonly<Record<string, string>> = {}): () =
 }
 
 /** A question that no other test asks, and what the simulator does with it. */
-export function question(script: Script = {}, personality: "openai" | "deepseek" = "openai") {
+export function question(script: Script = {}, personality: PersonalityName = "openai") {
   const marker = `question=${randomUUID()}`;
   return { marker, text: `Hello. ${marker} ${directive(personality, script)}` };
 }

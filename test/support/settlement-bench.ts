@@ -5,7 +5,7 @@ import type { PersonalityName } from "../../simulator/personalities.ts";
 import type { Script } from "../../simulator/script.ts";
 import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
 import { systemClock } from "../../src/core/clock.ts";
-import type { StreamDelta } from "../../src/core/completion.ts";
+import type { NativeRequest, StreamDelta } from "../../src/core/completion.ts";
 import type { AttemptOutcome, Ledger } from "../../src/core/ledger.ts";
 import type { CancelledStreams } from "../../src/core/provider.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
@@ -38,6 +38,8 @@ export interface BenchCompletion {
   readonly script?: Script;
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
+  /** The caller speaks the provider's dialect: request and answer are passed on as they were written. */
+  readonly relayed?: boolean;
   /** A promise means that the caller does not read on before it resolves. */
   readonly onDeltas?: (deltas: readonly StreamDelta[]) => Promise<void> | undefined;
 }
@@ -168,6 +170,7 @@ export async function startSettlementBench(options: {
         },
         repeatable: false,
         input: inputOf([userMessage(prompt)]),
+        native: completion.relayed ? nativeRequest(prompt, kind) : undefined,
         ...{ deadlineAtMs, telemetry, signal: completion.signal ?? new AbortController().signal },
       };
       const deltas = (batch: readonly StreamDelta[]) => {
@@ -192,4 +195,10 @@ export async function startSettlementBench(options: {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+function nativeRequest(prompt: string, kind: BenchCompletion["kind"]): NativeRequest {
+  const body = { model: "", messages: [{ role: "user", content: prompt }], stream: kind === "stream" };
+  const text = JSON.stringify(body);
+  return { dialect: "openai-chat", text, body, gatewayMembers: [], untranslatable: [] };
 }

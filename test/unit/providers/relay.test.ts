@@ -81,6 +81,26 @@ test("nothing is relayed before there is content, so that another provider can s
   expect(relayed).toEqual([]);
 });
 
+test("a provider that states the usage unasked, in its last chunk, is relayed like any other", async () => {
+  const mistral = createProvider({
+    ...{ name: "mistral", profile: "mistral", baseUrl: standIn.origin, apiKey: "mistral-canary-0123456789" },
+    connectTimeoutMs: 2_000,
+  });
+  const last = `data: ${JSON.stringify({
+    choices: [{ index: 0, delta: { content: "" }, finish_reason: "stop" }],
+    usage: { prompt_tokens: 3, completion_tokens: 2 },
+  })}\n\n`;
+  standIn.does(streams([chunk({ content: "Hi" }), last, DONE]));
+  const end = await mistral.stream({ ...callOf(), native }, (_, events = "") => {
+    relayed.push(events);
+    return undefined;
+  });
+  await mistral.close();
+  expect(JSON.parse(standIn.onlyRequest.body)).not.toHaveProperty("stream_options");
+  expect(relayed.join("") + end.native?.tail).toBe(chunk({ content: "Hi" }) + last);
+  expect(end.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 3, tokensOut: 2 } });
+});
+
 test("content that the gateway does not know is content", async () => {
   const audio = chunk({ audio: { data: "UklGRg==" } });
   standIn.does(
