@@ -18,6 +18,11 @@ export class EventRelay {
     this.#text += `data: ${data.includes("\n") ? data.replaceAll("\n", "\ndata: ") : data}\n\n`;
   }
 
+  /** Characters that wait to be taken. */
+  get length(): number {
+    return this.#text.length;
+  }
+
   /** An event that holds nothing but the usage: it waits for the end, where what the call cost is known. */
   addUsage(data: string): void {
     this.#usageJson = data;

@@ -34,6 +34,9 @@ export interface StreamRules {
   readonly requestIdHeaders: readonly string[];
 }
 
+/** Of events to be relayed that come before the first content, in characters. */
+const MAX_HELD_LENGTH = 1024 * 1024;
+
 /**
  * Reads the events of one call. The stream is whole when every choice that appeared has a finish reason
  * and the dialect's terminal event came; otherwise it was cut, however politely it ended.
@@ -165,6 +168,9 @@ export class EventStreamDecoder implements StreamDecoder {
     else if (effect === "content") this.#contentEvents += 1;
     if (this.#rules.isUsageOnly?.(event)) this.#relay?.addUsage(data);
     else this.#relay?.add(name, data);
+    if (this.#contentEvents === 0 && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
+      throw badResponse(`more than ${MAX_HELD_LENGTH} characters of events without content`, this.seen);
+    }
   }
 
   #end(): void {

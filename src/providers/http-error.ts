@@ -173,7 +173,9 @@ function createHttpError(reason: ProviderErrorReason, stated: StatedError, facts
   return new ProviderError(reason, quote === "" ? message : `${message}: ${quote}`, {
     ...facts.seen,
     billing: facts.billing,
-    metadata: QUOTES_PROVIDER.has(reason) ? { ...toMetadata(stated), ...facts.metadata } : facts.metadata,
+    metadata: QUOTES_PROVIDER.has(reason)
+      ? { ...toMetadata(stated, facts.rules), ...facts.metadata }
+      : facts.metadata,
     retryAfterMs: readRetryAfterMs(facts.headers) ?? stated.retryAfterMs,
     cause: toLoggableCause(stated, facts),
   });
@@ -186,13 +188,16 @@ const PARAM_PATTERN = /^[\w.[\]-]{1,128}$/;
 /** The title of a proxy's error page, such as `502 Bad Gateway`. */
 const TITLE_PATTERN = /<(?:title|h1)>\s*([^<]{1,80})</i;
 
-/** What the caller's program may go by; texts that are no words are not passed on. */
-function toMetadata({ words }: StatedError): Readonly<Record<string, string>> {
+/** What the caller's program may go by; texts that are no words, or hold a secret, are not passed on. */
+function toMetadata({ words }: StatedError, { secrets }: ErrorRules): Readonly<Record<string, string>> {
   const metadata: Record<string, string> = {};
-  const isWord = (value: unknown, pattern: RegExp) => typeof value === "string" && pattern.test(value);
-  if (isWord(words?.code, CODE_PATTERN)) metadata.provider_code = String(words?.code);
-  if (isWord(words?.type, CODE_PATTERN)) metadata.provider_type = String(words?.type);
-  if (isWord(words?.param, PARAM_PATTERN)) metadata.provider_param = String(words?.param);
+  const add = (name: string, value: unknown, pattern: RegExp): void => {
+    if (typeof value !== "string" || !pattern.test(value)) return;
+    if (toSafeText(value, secrets) === value) metadata[name] = value;
+  };
+  add("provider_code", words?.code, CODE_PATTERN);
+  add("provider_type", words?.type, CODE_PATTERN);
+  add("provider_param", words?.param, PARAM_PATTERN);
   return metadata;
 }
 

@@ -81,6 +81,13 @@ test("nothing is relayed before there is content, so that another provider can s
   expect(relayed).toEqual([]);
 });
 
+test("events without content are not held back for ever", async () => {
+  const padding = `data: ${JSON.stringify({ choices: [], padding: "x".repeat(600_000) })}\n\n`;
+  standIn.does(streams([padding, padding, chunk({ content: "Hi" }), chunk({}, "stop"), DONE]));
+  expect(await failureOf(stream())).toMatchObject({ reason: "PROVIDER_BAD_RESPONSE" });
+  expect(relayed).toEqual([]);
+});
+
 test("a provider that states the usage unasked, in its last chunk, is relayed like any other", async () => {
   const mistral = createProvider({
     ...{ name: "mistral", profile: "mistral", baseUrl: standIn.origin, apiKey: "mistral-canary-0123456789" },
