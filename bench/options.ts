@@ -1,20 +1,30 @@
 import { parseArgs } from "node:util";
 
 export const USAGE = `usage: node bench/main.ts [--quick] [--only NAME,...] [--seconds N] [--database pglite|postgres]
-                       [--json FILE] [--profile]
+                       [--json FILE] [--profile] [--portkey]
   --quick     short windows: at most a minute in all, for a first impression
-  --only      some of: ${["unary-grpc", "stream-grpc", "unary-connect", "stream-connect"].join(", ")},
+  --only      some of: unary-grpc, stream-grpc, unary-connect, stream-connect, unary-openai, stream-openai,
               added-latency, open-streams, upstream, bare-connect
   --seconds   measured seconds of each closed loop, 1 to 30; default 8, quick 1
   --database  of the gateway; default postgres
   --json      writes the figures to a file as well
-  --profile   runs the gateway under the CPU profiler and prints where its time goes (figures are then lower)`;
+  --profile   runs the gateway under the CPU profiler and prints where its time goes (figures are then lower)
+  --portkey   measures Portkey's gateway beside unary-openai and stream-openai; installs it from the registry`;
 
 /** The calls that are measured in a closed loop. */
-export const KINDS = ["unary-grpc", "stream-grpc", "unary-connect", "stream-connect"] as const;
-export type Kind = (typeof KINDS)[number];
+export const RPC_KINDS = ["unary-grpc", "stream-grpc", "unary-connect", "stream-connect"] as const;
+export const OPENAI_KINDS = ["unary-openai", "stream-openai"] as const;
+export type OpenAiKind = (typeof OPENAI_KINDS)[number];
+export type Kind = (typeof RPC_KINDS)[number] | OpenAiKind;
 
-const SCENARIOS = [...KINDS, "added-latency", "open-streams", "upstream", "bare-connect"] as const;
+const SCENARIOS = [
+  ...RPC_KINDS,
+  ...OPENAI_KINDS,
+  "added-latency",
+  "open-streams",
+  "upstream",
+  "bare-connect",
+] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 export interface BenchOptions {
@@ -22,6 +32,7 @@ export interface BenchOptions {
   readonly database: "pglite" | "postgres";
   readonly jsonFile: string | undefined;
   readonly profile: boolean;
+  readonly portkey: boolean;
   /** Before the first loop of a kind, so that the code is compiled when few calls are in flight. */
   readonly firstWarmUpSeconds: number;
   /** Of each closed loop. */
@@ -44,6 +55,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
       database: { type: "string", default: "postgres" },
       json: { type: "string" },
       profile: { type: "boolean", default: false },
+      portkey: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -55,6 +67,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
     database,
     jsonFile: values.json,
     profile: values.profile,
+    portkey: values.portkey,
     firstWarmUpSeconds: quick ? 1 : 3,
     warmUpSeconds: quick ? 0.5 : 1.5,
     seconds: parseSeconds(values.seconds) ?? (quick ? 1 : 8),

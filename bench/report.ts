@@ -1,7 +1,7 @@
 import { cpus } from "node:os";
 import type { Books } from "./books.ts";
 import type { Measurement } from "./measurement.ts";
-import type { BenchOptions } from "./options.ts";
+import { type BenchOptions, OPENAI_KINDS } from "./options.ts";
 import type { Findings } from "./scenarios.ts";
 
 export interface Run {
@@ -22,6 +22,7 @@ export function toMarkdown(run: Run): string {
       `Ledger on ${options.database}; authentication, limits, metrics and a log line for each request on.` +
       (options.profile ? " **Under the CPU profiler: slower than it is.**" : ""),
     loopTable("Closed loop: the gateway", findings.closedLoops),
+    loopTable("Closed loop: Portkey's gateway, without accounts", findings.portkey),
     loopTable("Closed loop: bare Connect with undici, nothing else (the yardstick)", findings.bareConnect),
     loopTable("Closed loop: the upstream called directly", findings.upstream),
     latencyTable(findings.constantRate),
@@ -136,6 +137,11 @@ function targetTable(findings: Findings): string | undefined {
   const goals: readonly Goal[] = [
     { name: "unary calls/s a core, gRPC", goal: 1_800, ...throughput("unary-grpc") },
     { name: "unary calls/s a core, Connect JSON", goal: 2_500, ...throughput("unary-connect") },
+    ...OPENAI_KINDS.map((kind) => ({
+      name: `${kind}, times Portkey's calls/s`,
+      goal: 3,
+      ...timesPortkey(findings, kind),
+    })),
     {
       name: "added p99 at 500 calls/s, ms, the slower of both",
       goal: 10,
@@ -157,7 +163,7 @@ function targetTable(findings: Findings): string | undefined {
         name,
         `${atLeast ? "≥" : "≤"} ${number(goal)}`,
         number(measured, goal < 100 ? 1 : 0),
-        byCpuTime === undefined ? "" : number(byCpuTime),
+        byCpuTime === undefined ? "" : number(byCpuTime, goal < 100 ? 1 : 0),
         met ? "yes" : "**no**",
       ]),
     ];
@@ -168,6 +174,22 @@ function targetTable(findings: Findings): string | undefined {
     row(["---", "--:", "--:", "--:", "---"]),
     ...rows,
   ].join("\n");
+}
+
+/** The best of both; by CPU time as well, which says more on a machine that others use, too. */
+function timesPortkey({ closedLoops, portkey }: Findings, kind: string) {
+  if (portkey.length === 0) return { measured: undefined, atLeast: true };
+  const best = (loops: readonly Measurement[], rateOf: (loop: Measurement) => number) =>
+    Math.max(...loops.filter(({ scenario }) => scenario === kind).map(rateOf));
+  const ratio = (rateOf: (loop: Measurement) => number) => {
+    const value = best(closedLoops, rateOf) / best(portkey, rateOf);
+    return Number.isFinite(value) ? value : undefined;
+  };
+  return {
+    measured: ratio(({ perSecond }) => perSecond),
+    byCpuTime: ratio(({ cpuMicrosecondsPerCall }) => 1e6 / cpuMicrosecondsPerCall),
+    atLeast: true,
+  };
 }
 
 const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;

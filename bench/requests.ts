@@ -37,6 +37,8 @@ export const DIRECT_PERSONALITY = "deepseek";
 export const COMPLETE_PATH = "/llmgateway.v1.CompletionService/Complete";
 export const STREAM_PATH = "/llmgateway.v1.CompletionService/StreamComplete";
 
+export const CHAT_PATH = "/v1/chat/completions";
+
 /** Tag of the field `finished` of `StreamCompleteResponse` (field 5, length-delimited): the last event begins with it. */
 export const FINISHED_TAG: number = (5 << 3) | 2;
 
@@ -71,12 +73,20 @@ export function streamJson(workload: Workload): Uint8Array {
 
 /** The same question in the provider's own dialect. */
 export function directJson(workload: Workload, stream: boolean): Uint8Array {
-  return Buffer.from(
-    JSON.stringify({
-      model: workload.model,
-      messages: [{ role: "user", content: PROMPT }],
-      max_completion_tokens: 100,
-      ...(stream && { stream: true, stream_options: { include_usage: true } }),
-    }),
-  );
+  return Buffer.from(JSON.stringify(chatRequest(workload.model, stream)));
+}
+
+/** The same to the gateway's OpenAI-compatible API. */
+export function openAiJson(workload: Workload, stream: boolean): Uint8Array {
+  const request = chatRequest(`${GATEWAY_PROVIDER}/${workload.model}`, stream);
+  return Buffer.from(JSON.stringify({ ...request, metadata: { team: "bench" } }));
+}
+
+function chatRequest(model: string, stream: boolean) {
+  return {
+    model,
+    messages: [{ role: "user", content: PROMPT }],
+    max_completion_tokens: 100,
+    ...(stream && { stream: true, stream_options: { include_usage: true } }),
+  };
 }

@@ -5,6 +5,7 @@ import { type Child, startChild } from "./child-process.ts";
 import { type Cores, reserveCore } from "./cores.ts";
 import { type MeasuredGateway, startMeasuredGateway } from "./measured-gateway.ts";
 import type { BenchOptions } from "./options.ts";
+import { type Portkey, startPortkey } from "./portkey.ts";
 import { DIRECT_PERSONALITY, openStreamWorkload, STREAM, UNARY } from "./requests.ts";
 import type { Server } from "./targets.ts";
 import { startUpstream, type Upstream } from "./upstream.ts";
@@ -16,6 +17,8 @@ export interface Rig {
   readonly upstream: Upstream;
   readonly gateway: MeasuredGateway;
   readonly bare: Server & { readonly child: Child };
+  /** Measured beside the OpenAI-compatible API, if that was asked for. */
+  readonly portkey: Portkey | undefined;
   readonly profileDirectory: string | undefined;
 }
 
@@ -47,10 +50,14 @@ export async function startRig(workspace: Workspace, options: BenchOptions): Pro
     ],
     ready: /ready http2=(\d+) http1=(\d+)/,
   });
+  const portkey = options.portkey
+    ? await startPortkey(workspace, { prefix: cores.measuredPrefix, upstreamUrl: upstream.url })
+    : undefined;
   return {
     cores,
     upstream,
     gateway,
+    portkey,
     bare: {
       child: bare,
       grpcOrigin: `http://127.0.0.1:${bare.match[1]}`,

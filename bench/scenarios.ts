@@ -3,7 +3,8 @@ import { type LoopResult, runClosedLoop } from "./closed-loop.ts";
 import { type Measurement, type Sample, sampleOf, toMeasurement } from "./measurement.ts";
 import { runOpenLoop } from "./open-loop.ts";
 import { holdOpenStreams } from "./open-streams.ts";
-import { type BenchOptions, KINDS, type Kind } from "./options.ts";
+import { type BenchOptions, type Kind, OPENAI_KINDS, type OpenAiKind, RPC_KINDS } from "./options.ts";
+import { createPortkeyTarget } from "./portkey.ts";
 import type { Stretch } from "./profile-report.ts";
 import { openStreamWorkload, STREAM, UNARY, type Workload } from "./requests.ts";
 import type { Rig } from "./rig.ts";
@@ -15,6 +16,7 @@ import { createDirectTarget, createTarget } from "./targets.ts";
 export interface Findings {
   readonly closedLoops: Measurement[];
   readonly bareConnect: Measurement[];
+  readonly portkey: Measurement[];
   readonly upstream: Measurement[];
   /** Unary calls at a constant rate: direct, gRPC, Connect. */
   readonly constantRate: Measurement[];
@@ -48,6 +50,7 @@ export async function runScenarios(
   const findings: Findings = {
     closedLoops: [],
     bareConnect: [],
+    portkey: [],
     upstream: [],
     constantRate: [],
     openStreams: undefined,
@@ -57,10 +60,15 @@ export async function runScenarios(
   };
   const { scenarios } = options;
   if (scenarios.has("upstream")) await measureUpstream(rig, options, findings, progress);
-  for (const kind of KINDS) {
+  for (const kind of RPC_KINDS) {
     // Beside each other in time, so that the machine's mood weighs the same on both.
     if (scenarios.has("bare-connect")) await measureBareConnect(kind, rig, options, findings, progress);
     if (scenarios.has(kind)) await measureKind(kind, rig, options, findings, progress);
+  }
+  for (const kind of OPENAI_KINDS) {
+    if (!scenarios.has(kind)) continue;
+    await measurePortkey(kind, rig, options, findings, progress);
+    await measureKind(kind, rig, options, findings, progress);
   }
   if (scenarios.has("added-latency")) await measureAddedLatency(rig, options, findings, progress);
   if (scenarios.has("open-streams")) await measureOpenStreams(rig, options, findings, progress);
@@ -119,6 +127,28 @@ const measureBareConnect: KindStep = async (kind, rig, options, findings, progre
   findings.bareConnect.push(toMeasurement(kind, load.inFlight, result));
   note(findings, "bare Connect", result.tally);
 };
+
+/** As the gateway itself is measured; its calls are on no ledger. */
+async function measurePortkey(kind: OpenAiKind, ...[rig, options, findings, progress]: Parameters<Step>) {
+  const { portkey } = rig;
+  if (!portkey) return;
+  const sample = () => sampleOf(portkey.child.pid);
+  const run = async (load: Parameters<typeof runKind>[3]) => {
+    portkey.child.forgetOutput();
+    const call = { workload: workloadOf(kind), inFlight: load.inFlight, stream: kind === "stream-openai" };
+    const result = await withTarget(createPortkeyTarget(portkey, call), (target) =>
+      runClosedLoop(target, { ...load, sample }),
+    );
+    note(findings, "Portkey", result.tally);
+    return result;
+  };
+  progress(`Portkey, ${kind}, warming up`);
+  await run({ inFlight: TYPICAL_IN_FLIGHT, seconds: 0, warmUpSeconds: options.firstWarmUpSeconds });
+  for (const inFlight of IN_FLIGHT) {
+    progress(`Portkey, ${kind}, ${inFlight} in flight`);
+    findings.portkey.push(toMeasurement(kind, inFlight, await run({ ...options, inFlight })));
+  }
+}
 
 const measureUpstream: Step = async (rig, options, findings, progress) => {
   for (const stream of [false, true]) {

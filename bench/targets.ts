@@ -3,10 +3,12 @@ import { createGrpcTarget } from "./grpc-target.ts";
 import { createHttpTarget } from "./http-target.ts";
 import type { Kind } from "./options.ts";
 import {
+  CHAT_PATH,
   COMPLETE_PATH,
   DIRECT_PERSONALITY,
   directJson,
   FINISHED_TAG,
+  openAiJson,
   STREAM_PATH,
   streamJson,
   streamProto,
@@ -70,6 +72,17 @@ export async function createTarget(
         body: streamJson(workload),
         createReader: createConnectStreamReader,
       });
+    case "unary-openai":
+    case "stream-openai": {
+      const stream = kind === "stream-openai";
+      return createHttpTarget({
+        ...connect,
+        path: CHAT_PATH,
+        headers: { authorization: headers.authorization, "content-type": "application/json" },
+        body: openAiJson(workload, stream),
+        createReader: stream ? createSseReader : createJsonReader,
+      });
+    }
   }
 }
 

@@ -1,25 +1,30 @@
-import { type ErrorFields, openaiErrorBody, scriptedErrorBody } from "./error-bodies.ts";
 import type { Exchange } from "./exchange.ts";
-import type { PersonalityName } from "./personalities.ts";
 import type { Script } from "./script.ts";
+import type { ErrorFields, Wire } from "./wire.ts";
 
 const HTML_PAGE =
   "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>";
+
+/** The body of a scripted error: what the script states, else what the status usually says. */
+export function scriptedErrorBody(wire: Wire, status: number, script: Script): string {
+  const { errorMessage: message, errorType: type, errorCode: code } = script;
+  return script.errorBody ?? wire.errorBody({ status, message, type, code });
+}
 
 function send(exchange: Exchange, status: number, contentType: string, body: string, headers = {}): void {
   exchange.settle("refused");
   exchange.response.writeHead(status, {
     "content-type": contentType,
     "content-length": Buffer.byteLength(body),
-    "x-request-id": exchange.callId,
+    [exchange.wire.requestIdHeader]: exchange.callId,
     ...headers,
   });
   exchange.response.end(body);
 }
 
-/** Refuses a call for what is wrong with it, in the OpenAI form whatever the personality. */
-export function refuse(exchange: Exchange, status: number, error: ErrorFields): void {
-  send(exchange, status, "application/json", openaiErrorBody(error));
+/** Refuses a call for what is wrong with it. */
+export function refuse(exchange: Exchange, error: ErrorFields): void {
+  send(exchange, error.status, "application/json", exchange.wire.errorBody(error));
 }
 
 function retryHeaders({ retryAfter, retryAfterMs, retryAfterDate }: Script): Record<string, string> {
@@ -34,12 +39,8 @@ function retryHeaders({ retryAfter, retryAfterMs, retryAfterDate }: Script): Rec
 }
 
 /** Answers the error status that the script asks for. */
-export function answerError(
-  exchange: Exchange,
-  personality: PersonalityName,
-  script: Script & { readonly status: number },
-): void {
-  const body = scriptedErrorBody(personality, script.status, script);
+export function answerError(exchange: Exchange, script: Script & { readonly status: number }): void {
+  const body = scriptedErrorBody(exchange.wire, script.status, script);
   const contentType = script.contentType ?? (body.startsWith("<") ? "text/html" : "application/json");
   send(exchange, script.status, contentType, body, { ...retryHeaders(script), ...script.headers });
 }
@@ -62,7 +63,7 @@ export function answerRedirect(exchange: Exchange, script: Script): void {
 }
 
 /** Status 200 with an error object as the body. */
-export function answerErrorAsSuccess(exchange: Exchange, personality: PersonalityName, script: Script): void {
-  const body = scriptedErrorBody(personality, 500, script);
+export function answerErrorAsSuccess(exchange: Exchange, script: Script): void {
+  const body = scriptedErrorBody(exchange.wire, 500, script);
   send(exchange, 200, script.contentType ?? "application/json", body, script.headers);
 }

@@ -21,7 +21,7 @@ export function answerHeaders(
 ): Record<string, string> {
   return {
     "content-type": script.contentType ?? contentType,
-    "x-request-id": exchange.callId,
+    [exchange.wire.requestIdHeader]: exchange.callId,
     ...script.headers,
   };
 }

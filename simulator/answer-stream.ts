@@ -1,3 +1,4 @@
+import { scriptedErrorBody } from "./answer-error.ts";
 import {
   answerHeaders,
   answerWithSlowHeaders,
@@ -7,11 +8,10 @@ import {
   sendKeepAlives,
   tokensBeforeFault,
 } from "./answer-parts.ts";
-import { scriptedErrorBody } from "./error-bodies.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Plan } from "./plan.ts";
-import { type Step, StreamRenderer, stepsOf } from "./render.ts";
 import type { Fault, Script } from "./script.ts";
+import { type Step, type StreamWriter, stepsOf } from "./wire.ts";
 
 /** Streams of more tokens are written in parts, with back-pressure. */
 const MAX_TOKENS_AT_ONCE = 2_000;
@@ -36,16 +36,16 @@ function begin(exchange: Exchange, script: Script): void {
   });
 }
 
-function renderAll(renderer: StreamRenderer, steps: readonly Step[]): string {
-  let body = renderer.role();
-  for (const { delta } of steps) body += renderer.delta(delta);
-  return body + renderer.finish() + renderer.end();
+function renderAll(writer: StreamWriter, steps: readonly Step[]): string {
+  let body = writer.begin();
+  for (const step of steps) body += writer.step(step);
+  return body + writer.finish() + writer.end();
 }
 
 /** Writes a right answer at once; false when it is too long for that. */
 export function answerStreamAtOnce(exchange: Exchange, plan: Plan, script: Script): boolean {
   if (plan.tokensOut > MAX_TOKENS_AT_ONCE) return false;
-  const body = renderAll(new StreamRenderer(plan, exchange.startedAt), stepsOf(plan));
+  const body = renderAll(exchange.wire.createWriter(plan, exchange.startedAt), stepsOf(plan));
   exchange.settle("completed");
   begin(exchange, script);
   exchange.response.end(body);
@@ -53,15 +53,10 @@ export function answerStreamAtOnce(exchange: Exchange, plan: Plan, script: Scrip
 }
 
 /** Does what goes wrong at this point. True when the stream goes on after it. */
-async function goWrong(
-  exchange: Exchange,
-  plan: Plan,
-  script: Script,
-  renderer: StreamRenderer,
-): Promise<boolean> {
+async function goWrong(exchange: Exchange, script: Script, writer: StreamWriter): Promise<boolean> {
   switch (script.fault) {
     case "hugeLine":
-      return exchange.write(renderer.huge(HUGE_LINE_BYTES));
+      return exchange.write(writer.huge(HUGE_LINE_BYTES));
     case "stall":
       await exchange.untilGone();
       return false;
@@ -71,8 +66,8 @@ async function goWrong(
     default: {
       const lastParts: Partial<Record<Fault, string>> = {
         garbage: "data: this is not JSON\n\n",
-        truncatedJson: `${renderer.finish().slice(0, -30)}\n\n`,
-        errorEvent: `data: ${scriptedErrorBody(plan.personality.name, 500, script)}\n\n`,
+        truncatedJson: `${writer.finish().slice(0, -30)}\n\n`,
+        errorEvent: exchange.wire.errorEvent(scriptedErrorBody(exchange.wire, 500, script)),
       };
       exchange.settle("interrupted");
       exchange.response.end(script.fault === undefined ? "" : lastParts[script.fault]);
@@ -89,7 +84,7 @@ async function writeSteps(
   exchange: Exchange,
   plan: Plan,
   script: Script,
-  renderer: StreamRenderer,
+  writer: StreamWriter,
 ): Promise<string | undefined> {
   const steps = stepsOf(plan);
   const tokenDelayMs = script.tokenDelayMs ?? 0;
@@ -102,7 +97,7 @@ async function writeSteps(
     : Number.POSITIVE_INFINITY;
   let rendered = 0;
   let written = 0;
-  let pending = renderer.role();
+  let pending = writer.begin();
   exchange.countGenerated = () => (written === 0 ? 0 : Math.min(plan.tokensOut, hiddenTokens + written));
 
   const flush = (): Promise<boolean> => {
@@ -118,10 +113,10 @@ async function writeSteps(
     if (generated >= faultAt || (step === undefined && faultAt !== Number.POSITIVE_INFINITY)) {
       faultAt = Number.POSITIVE_INFINITY;
       if (!(await flush())) return undefined;
-      if (!(await goWrong(exchange, plan, script, renderer))) return undefined;
+      if (!(await goWrong(exchange, script, writer))) return undefined;
     }
     if (step === undefined) break;
-    pending += renderer.delta(step.delta);
+    pending += writer.step(step);
     rendered += step.tokens;
     if (holdsAll || (tokenDelayMs === 0 && pending.length < WRITE_CHARACTERS)) continue;
     if (!(await flush())) return undefined;
@@ -133,10 +128,10 @@ async function writeSteps(
 
 /** Answers with delays and faults. The latency has passed and the exchange is watched. */
 export async function answerStream(exchange: Exchange, plan: Plan, script: Script): Promise<void> {
-  const renderer = new StreamRenderer(plan, exchange.startedAt);
+  const writer = exchange.wire.createWriter(plan, exchange.startedAt);
   exchange.startGeneration();
   if (script.fault === "slowHeaders") {
-    const body = renderAll(renderer, stepsOf(plan));
+    const body = renderAll(writer, stepsOf(plan));
     return answerWithSlowHeaders(exchange, script, { contentType: EVENT_STREAM_TYPE, body });
   }
   begin(exchange, script);
@@ -151,12 +146,12 @@ export async function answerStream(exchange: Exchange, plan: Plan, script: Scrip
   if (!(await exchange.wait(script.firstTokenDelayMs ?? 0))) return;
   if (script.fault === "emptyChoices") {
     exchange.settle("completed");
-    exchange.response.end(renderer.withoutChoices() + renderer.end());
+    exchange.response.end(writer.withoutChoices() + writer.end());
     return;
   }
-  const pending = await writeSteps(exchange, plan, script, renderer);
+  const pending = await writeSteps(exchange, plan, script, writer);
   if (pending === undefined) return;
-  const last = pending + renderer.finish() + renderer.end({ done: script.fault !== "noDone" });
+  const last = pending + writer.finish() + writer.end({ done: script.fault !== "noDone" });
   if (script.fault === "splitUtf8") return endSplit(exchange, last);
   exchange.settle("completed");
   exchange.response.end(last);

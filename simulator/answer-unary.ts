@@ -10,7 +10,6 @@ import {
 } from "./answer-parts.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Plan } from "./plan.ts";
-import { renderUnary } from "./render.ts";
 import type { Script } from "./script.ts";
 
 const JSON_TYPE = "application/json";
@@ -25,7 +24,7 @@ function begin(exchange: Exchange, script: Script, contentLength?: number): void
 
 /** Writes a right answer at once. */
 export function answerUnaryAtOnce(exchange: Exchange, plan: Plan, script: Script): void {
-  const body = renderUnary(plan, exchange.startedAt);
+  const body = exchange.wire.renderUnary(plan, exchange.startedAt);
   exchange.settle("completed");
   begin(exchange, script, Buffer.byteLength(body));
   exchange.response.end(body);
@@ -52,7 +51,9 @@ function endWrong(exchange: Exchange, script: Script, body: string): void {
 }
 
 async function answerHuge(exchange: Exchange, plan: Plan, script: Script): Promise<void> {
-  const body = renderUnary(plan, exchange.startedAt, { extra: `"padding":"${"x".repeat(HUGE_LINE_BYTES)}"` });
+  const body = exchange.wire.renderUnary(plan, exchange.startedAt, {
+    extra: `"padding":"${"x".repeat(HUGE_LINE_BYTES)}"`,
+  });
   if (!exchange.response.headersSent) begin(exchange, script);
   if (!(await exchange.write(body.slice(0, -1)))) return;
   exchange.settle("completed");
@@ -71,7 +72,9 @@ function sendHalf(
 }
 
 async function answerWithFault(exchange: Exchange, plan: Plan, script: Script): Promise<void> {
-  const body = renderUnary(plan, exchange.startedAt, { emptyChoices: script.fault === "emptyChoices" });
+  const body = exchange.wire.renderUnary(plan, exchange.startedAt, {
+    emptyChoices: script.fault === "emptyChoices",
+  });
   const generated = tokensBeforeFault(plan, script);
   exchange.countGenerated = () => generated;
   switch (script.fault) {
@@ -106,7 +109,7 @@ async function answerWithFault(exchange: Exchange, plan: Plan, script: Script): 
 
 /** Answers with delays and faults. The latency has passed and the exchange is watched. */
 export async function answerUnary(exchange: Exchange, plan: Plan, script: Script): Promise<void> {
-  if (script.fault === "errorEvent") return answerErrorAsSuccess(exchange, plan.personality.name, script);
+  if (script.fault === "errorEvent") return answerErrorAsSuccess(exchange, script);
   exchange.startGeneration();
   if (script.fault === "hangAfterHeaders") {
     begin(exchange, script);
@@ -119,7 +122,7 @@ export async function answerUnary(exchange: Exchange, plan: Plan, script: Script
   }
   if (!(await generate(exchange, plan, script))) return;
   if (script.fault === "slowHeaders") {
-    const body = renderUnary(plan, exchange.startedAt);
+    const body = exchange.wire.renderUnary(plan, exchange.startedAt);
     return answerWithSlowHeaders(exchange, script, { contentType: JSON_TYPE, body });
   }
   return answerWithFault(exchange, plan, script);

@@ -20,7 +20,7 @@ async function answerSlowly(exchange: Exchange, plan: Plan, script: Script): Pro
   }
   if (script.fault === "redirect") return answerRedirect(exchange, script);
   if (script.fault === "html") return answerHtml(exchange, script);
-  if (hasStatus(script)) return answerError(exchange, plan.personality.name, script);
+  if (hasStatus(script)) return answerError(exchange, script);
   return plan.stream ? answerStream(exchange, plan, script) : answerUnary(exchange, plan, script);
 }
 

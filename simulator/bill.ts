@@ -10,7 +10,7 @@ export type BillState = "completed" | "interrupted" | "refused";
 
 /** One call, as the provider bills it. Token counts are inclusive totals with their parts, as in `usage`. */
 export interface BillLine {
-  /** Also the `x-request-id` header, and the answer's id after `chatcmpl-`. */
+  /** Also the request id header, and a part of the answer's id. */
   readonly callId: string;
   /** Who pays: `sha256:` and 12 hex digits of the hash of the `authorization` header; absent without one. */
   readonly account?: string;

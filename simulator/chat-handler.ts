@@ -1,12 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { credentialIn } from "./accounts.ts";
 import { answer } from "./answer.ts";
 import { refuse } from "./answer-error.ts";
-import { type ChatRequest, InvalidChatRequest, parseChatRequest } from "./chat-request.ts";
+import type { ChatRequest } from "./chat-request.ts";
 import type { Controlled } from "./control.ts";
 import { splitModelName } from "./embedded-script.ts";
 import { Exchange } from "./exchange.ts";
 import type { Personality } from "./personalities.ts";
 import { createPlan, type Plan } from "./plan.ts";
+import { InvalidChatRequest } from "./request-checks.ts";
 import type { OpenObservation } from "./request-log.ts";
 import { type Script, ScriptError } from "./script.ts";
 
@@ -24,11 +26,6 @@ function headerText(value: string | string[] | undefined): string | undefined {
   return typeof value === "string" ? value : value?.[0];
 }
 
-/** Any token will do. */
-function isAuthorized(request: IncomingMessage): boolean {
-  return /^Bearer \S+$/.test(request.headers.authorization ?? "");
-}
-
 function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
@@ -44,7 +41,7 @@ interface Decision {
 
 function decide(controlled: Controlled, call: ChatCall): Decision {
   const { personality, callId } = call;
-  const request: ChatRequest = parseChatRequest(parseJson(call.body));
+  const request: ChatRequest = personality.wire.parseRequest(parseJson(call.body), call.request.url ?? "");
   const { model, script: modelSuffix } = splitModelName(request.model);
   const script = controlled.scripts.take({
     personality: personality.name,
@@ -73,18 +70,18 @@ function openExchange(controlled: Controlled, { request, response, ...call }: Ch
   controlled.requests.record(observation);
   const { bill, active, accounts, onEvent } = controlled;
   return new Exchange({
-    ...{ response, observation, bill, active, onEvent, personality: call.personality.name },
-    account: accounts.of(request.headers.authorization),
+    ...{ response, observation, bill, active, onEvent, personality: call.personality },
+    account: accounts.of(credentialIn(request.headers)),
     reference: referenceIn(call.body),
   });
 }
 
-/** Answers `POST …/chat/completions`: observes it, decides the answer, and writes it. */
+/** Answers a request for a completion: observes it, decides the answer, and writes it. */
 export function handleChat(controlled: Controlled, call: ChatCall): void {
   const exchange = openExchange(controlled, call);
-  if (!isAuthorized(call.request)) {
-    const message = "You didn't provide an API key in an Authorization header using Bearer auth.";
-    refuse(exchange, 401, { message, type: "invalid_request_error", code: "invalid_api_key" });
+  if (!call.personality.wire.isAuthorized(call.request.headers)) {
+    const message = "You didn't provide an API key in the header of this API.";
+    refuse(exchange, { status: 401, message, type: undefined, code: undefined });
     return;
   }
   let decision: Decision;
@@ -93,7 +90,7 @@ export function handleChat(controlled: Controlled, call: ChatCall): void {
   } catch (error) {
     if (!(error instanceof InvalidChatRequest || error instanceof ScriptError)) throw error;
     const param = error instanceof InvalidChatRequest ? error.param : undefined;
-    refuse(exchange, 400, { message: error.message, type: "invalid_request_error", param });
+    refuse(exchange, { status: 400, message: error.message, type: undefined, code: undefined, param });
     return;
   }
   answer(exchange, decision.plan, decision.script);

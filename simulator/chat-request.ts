@@ -1,3 +1,4 @@
+import { InvalidChatRequest, isObject, type JsonObject } from "./request-checks.ts";
 import { tokensOfBytes } from "./tokens.ts";
 
 /** The parts of a chat completion request that decide the answer. */
@@ -16,23 +17,6 @@ export interface ChatRequest {
   readonly forcedTool: string | undefined;
   /** `undefined` for plain text; `{}` for `json_object`. */
   readonly jsonSchema: unknown;
-}
-
-/** A request that the provider refuses with 400; `param` names the field. */
-export class InvalidChatRequest extends Error {
-  override readonly name = "InvalidChatRequest";
-  readonly param: string | undefined;
-
-  constructor(message: string, param?: string) {
-    super(message);
-    this.param = param;
-  }
-}
-
-type JsonObject = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function requireObject(value: unknown, param: string): JsonObject {

@@ -1,7 +1,9 @@
 import type { ServerResponse } from "node:http";
 import type { Bill, BillState } from "./bill.ts";
+import type { Personality } from "./personalities.ts";
 import type { Plan } from "./plan.ts";
 import type { OpenObservation } from "./request-log.ts";
+import type { Wire } from "./wire.ts";
 
 /** Counts calls that are neither answered nor given up, so that a reader of the bill can wait for the last line. */
 export class ActiveCalls {
@@ -41,7 +43,7 @@ export interface ExchangeOptions {
   readonly observation: OpenObservation;
   readonly bill: Bill;
   readonly active: ActiveCalls;
-  readonly personality: string;
+  readonly personality: Pick<Personality, "name" | "wire">;
   /** Who pays, as on the bill. */
   readonly account: string | undefined;
   /** What the caller calls the call, as on the bill. */
@@ -69,6 +71,7 @@ export class Exchange {
   readonly response: ServerResponse;
   readonly callId: string;
   readonly startedAt: number;
+  readonly wire: Wire;
   readonly #options: ExchangeOptions;
   #counts: Counts = NOTHING;
   #generating = false;
@@ -83,6 +86,7 @@ export class Exchange {
   constructor(options: ExchangeOptions) {
     this.#options = options;
     this.response = options.response;
+    this.wire = options.personality.wire;
     this.callId = options.observation.callId;
     this.startedAt = options.observation.startedAt;
     this.#tell("arrived");
@@ -180,7 +184,7 @@ export class Exchange {
       callId: this.callId,
       ...(account === undefined ? undefined : { account }),
       ...(reference === undefined ? undefined : { reference }),
-      personality,
+      personality: personality.name,
       model: counts.model,
       stream: counts.stream,
       tokensIn: billsInput ? counts.tokensIn : 0,

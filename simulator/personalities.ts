@@ -1,6 +1,10 @@
+import { anthropicWire } from "./anthropic-wire.ts";
+import { geminiWire } from "./gemini-wire.ts";
+import { huggingfaceWire, openaiWire } from "./openai-wire.ts";
 import { LIST_PRICES } from "./prices.ts";
+import type { Wire } from "./wire.ts";
 
-export type PersonalityName = "openai" | "deepseek" | "huggingface";
+export type PersonalityName = "openai" | "deepseek" | "huggingface" | "anthropic" | "gemini";
 
 /** The counts that `usage` is made of; inclusive totals with their parts. */
 export interface UsageCounts {
@@ -14,6 +18,9 @@ export interface UsageCounts {
 /** What makes one provider differ from another. */
 export interface Personality {
   readonly name: PersonalityName;
+  readonly wire: Wire;
+  /** Path below a base path that asks for a completion. */
+  readonly completionPath: RegExp;
   /** Where the provider's base URL points, as a path of the simulator. */
   readonly basePath: string;
   /** All base paths that it answers on. */
@@ -21,7 +28,7 @@ export interface Personality {
   readonly reportsCachedTokens: boolean;
   readonly reportsCacheWrites: boolean;
   readonly reportsReasoning: boolean;
-  /** Reasoning is sent as `reasoning_content`, before the content; otherwise it is only counted. */
+  /** Reasoning is sent, before the content; otherwise it is only counted. */
   readonly showsReasoning: boolean;
   /** The `usage` object as JSON text. */
   readonly usageJson: (counts: UsageCounts) => string;
@@ -61,9 +68,13 @@ function huggingfaceModels(): unknown {
   return { object: "list", data };
 }
 
+const CHAT_COMPLETIONS = /^\/chat\/completions$/;
+
 export const PERSONALITIES: readonly Personality[] = [
   {
     name: "openai",
+    wire: openaiWire,
+    completionPath: CHAT_COMPLETIONS,
     basePath: "/openai/v1",
     basePaths: ["/openai/v1"],
     reportsCachedTokens: true,
@@ -79,6 +90,8 @@ export const PERSONALITIES: readonly Personality[] = [
   },
   {
     name: "deepseek",
+    wire: openaiWire,
+    completionPath: CHAT_COMPLETIONS,
     basePath: "/deepseek",
     basePaths: ["/deepseek", "/deepseek/v1"],
     reportsCachedTokens: true,
@@ -93,6 +106,8 @@ export const PERSONALITIES: readonly Personality[] = [
   },
   {
     name: "huggingface",
+    wire: huggingfaceWire,
+    completionPath: CHAT_COMPLETIONS,
     basePath: "/huggingface/v1",
     basePaths: ["/huggingface/v1"],
     reportsCachedTokens: false,
@@ -101,5 +116,49 @@ export const PERSONALITIES: readonly Personality[] = [
     showsReasoning: false,
     usageJson: (counts) => `{${totals(counts)}}`,
     models: huggingfaceModels,
+  },
+  {
+    name: "anthropic",
+    wire: anthropicWire,
+    completionPath: /^\/messages$/,
+    basePath: "/anthropic/v1",
+    basePaths: ["/anthropic/v1"],
+    reportsCachedTokens: true,
+    reportsCacheWrites: true,
+    reportsReasoning: true,
+    showsReasoning: true,
+    // The input is stated without what was read from the cache or written to it.
+    usageJson: (counts) =>
+      `{"input_tokens":${counts.tokensIn - counts.cachedTokensIn - counts.cacheWriteTokensIn},` +
+      `"cache_read_input_tokens":${counts.cachedTokensIn},` +
+      `"cache_creation_input_tokens":${counts.cacheWriteTokensIn},"output_tokens":${counts.tokensOut},` +
+      `"output_tokens_details":{"thinking_tokens":${counts.reasoningTokens}},"service_tier":"standard"}`,
+    models: () => ({
+      data: listModels("anthropic").map((id) => ({ type: "model", id, display_name: id })),
+      has_more: false,
+    }),
+  },
+  {
+    name: "gemini",
+    wire: geminiWire,
+    completionPath: /^\/models\/[^/:]+:(?:stream)?[gG]enerateContent$/,
+    basePath: "/gemini/v1beta",
+    basePaths: ["/gemini/v1beta"],
+    reportsCachedTokens: true,
+    reportsCacheWrites: false,
+    reportsReasoning: true,
+    showsReasoning: true,
+    // Counts of zero are left out, as proto3 JSON does; candidates do not include thoughts.
+    usageJson: (counts) => {
+      const stated = {
+        promptTokenCount: counts.tokensIn,
+        cachedContentTokenCount: counts.cachedTokensIn,
+        candidatesTokenCount: counts.tokensOut - counts.reasoningTokens,
+        thoughtsTokenCount: counts.reasoningTokens,
+        totalTokenCount: counts.tokensIn + counts.tokensOut,
+      };
+      return JSON.stringify(Object.fromEntries(Object.entries(stated).filter(([, count]) => count > 0)));
+    },
+    models: () => ({ models: listModels("gemini").map((id) => ({ name: `models/${id}` })) }),
   },
 ];

@@ -45,6 +45,10 @@ const ROWS: readonly PriceRow[] = [
   ["huggingface", "meta-llama/Llama-3.3-70B-Instruct:groq", "0.59", "0.59", "0.59", "0.79"],
   ["huggingface", "demo-org/demo-model:demo", "0.333333", "0.333333", "0.333333", "0.777777"],
   ["huggingface", "sim-org/sim-model:sim", "0.700001", "0.700001", "0.700001", "0.900007"],
+  ["anthropic", "claude-sonnet-4-5", "3", "0.3", "3.75", "15"],
+  ["anthropic", "sim-model", "3.000001", "0.300003", "3.750007", "15.000011"],
+  ["gemini", "gemini-2.5-flash", "0.3", "0.03", "0.3", "2.5"],
+  ["gemini", "sim-model", "0.300007", "0.030001", "0.300007", "2.500003"],
 ];
 
 export const LIST_PRICES: readonly ListPrice[] = ROWS.map(

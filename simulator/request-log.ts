@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { accountOf } from "./accounts.ts";
+import { accountOf, KEY_HEADERS } from "./accounts.ts";
 
 /** What arrived at the simulator, for tests that assert what was sent. */
 export interface RequestObservation {
@@ -7,7 +7,7 @@ export interface RequestObservation {
   readonly method: string;
   /** With the query. */
   readonly path: string;
-  /** Names in lower case. The value of `authorization` is replaced by `sha256:` and 12 hex digits of its hash. */
+  /** Names in lower case. Values that hold a key are replaced by `sha256:` and 12 hex digits of their hash. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** Parsed JSON, or the text when it is none. Text longer than 256 KiB is kept only up to there. */
   readonly body: unknown;
@@ -31,6 +31,15 @@ export interface OpenObservation {
 
 const MAX_OBSERVATIONS = 1_000;
 const MAX_BODY_CHARACTERS = 256 * 1024;
+
+function redactKeys(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const redacted = { ...headers };
+  for (const name of KEY_HEADERS) {
+    const value = headers[name];
+    if (typeof value === "string") redacted[name] = accountOf(value);
+  }
+  return redacted;
+}
 
 function parseBody(text: string): unknown {
   try {
@@ -59,10 +68,7 @@ export class RequestLog {
     const ordered = [...this.#ring.slice(oldest), ...this.#ring.slice(0, oldest)];
     return ordered.map(({ bodyText, headers, ...rest }) => ({
       ...rest,
-      headers:
-        headers.authorization === undefined
-          ? headers
-          : { ...headers, authorization: accountOf(headers.authorization) },
+      headers: redactKeys(headers),
       body: parseBody(bodyText),
       aborted: rest.abortedAfterMs !== undefined,
     }));

@@ -5,8 +5,8 @@ import { Accounts } from "./accounts.ts";
 import { Bill } from "./bill.ts";
 import { handleChat } from "./chat-handler.ts";
 import { type Controlled, handleControl } from "./control.ts";
-import { openaiErrorBody } from "./error-bodies.ts";
 import { ActiveCalls, type CallEvent } from "./exchange.ts";
+import { openaiWire } from "./openai-wire.ts";
 import { PERSONALITIES, type Personality, type PersonalityName } from "./personalities.ts";
 import { RequestLog } from "./request-log.ts";
 import type { Script } from "./script.ts";
@@ -55,14 +55,17 @@ const MAX_BODY_BYTES = 32 * 1024 * 1024;
 const KEEP_ALIVE_MS = 120_000;
 const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 
-function createRoutes(): ReadonlyMap<string, Route> {
-  const routes = PERSONALITIES.flatMap((personality) =>
-    personality.basePaths.flatMap((basePath): [string, Route][] => [
-      [`${basePath}/chat/completions`, { personality, kind: "chat" }],
-      [`${basePath}/models`, { personality, kind: "models" }],
-    ]),
-  );
-  return new Map(routes);
+/** What a path stands for; undefined when for nothing. */
+function findRoute(path: string): Route | undefined {
+  for (const personality of PERSONALITIES) {
+    for (const basePath of personality.basePaths) {
+      if (!path.startsWith(basePath)) continue;
+      const rest = path.slice(basePath.length);
+      if (personality.completionPath.test(rest)) return { personality, kind: "chat" };
+      if (rest === "/models") return { personality, kind: "models" };
+    }
+  }
+  return undefined;
 }
 
 function sendJson(response: ServerResponse, status: number, body: string): void {
@@ -74,7 +77,11 @@ function sendJson(response: ServerResponse, status: number, body: string): void 
 }
 
 function sendError(response: ServerResponse, status: number, message: string): void {
-  sendJson(response, status, openaiErrorBody({ message, type: "invalid_request_error" }));
+  sendJson(
+    response,
+    status,
+    openaiWire.errorBody({ status, message, type: "invalid_request_error", code: undefined }),
+  );
 }
 
 /** Collects the body as text; a body that is too long is answered 413, one that breaks off is dropped. */
@@ -95,7 +102,6 @@ function withBody(request: IncomingMessage, response: ServerResponse, take: (bod
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 function createHandler(controlled: Controlled, allowRemoteControl: boolean): Handler {
-  const routes = createRoutes();
   const run = randomBytes(4).toString("hex");
   let calls = 0;
 
@@ -122,7 +128,7 @@ function createHandler(controlled: Controlled, allowRemoteControl: boolean): Han
         void handleControl(controlled, request, response, body);
       });
     }
-    const route = routes.get(path);
+    const route = findRoute(path);
     if (!route) return sendError(response, 404, `Invalid URL (${request.method} ${path})`);
     if (request.method !== (route.kind === "chat" ? "POST" : "GET")) {
       return sendError(response, 405, `Not allowed to ${request.method} on ${path}`);

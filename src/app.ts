@@ -168,7 +168,7 @@ export async function startApp(config: Config): Promise<App> {
       return created.secret;
     },
     async reload(next) {
-      telemetry.protectSecrets(next.providers.map(({ apiKey }) => apiKey));
+      telemetry.protectSecrets(secretsOf(next.providers));
       const nextPrices = await loadPrices(next);
       const previous = routing;
       const taken = createRouting(next, nextPrices, { health, previous });
@@ -195,9 +195,15 @@ export async function startApp(config: Config): Promise<App> {
   };
 }
 
+function secretsOf(providers: Config["providers"]): readonly string[] {
+  return providers
+    .flatMap(({ apiKey, aws }) => [apiKey, aws?.secretAccessKey, aws?.sessionToken])
+    .filter((secret) => secret !== undefined);
+}
+
 function startTelemetry(config: Config, isKnownModel: (provider: string, model: string) => boolean) {
   const secrets = [
-    ...config.providers.map(({ apiKey }) => apiKey),
+    ...secretsOf(config.providers),
     ...[config.adminKey, config.keyPepper, config.metricsToken, config.database.url].filter(
       (s) => s !== undefined,
     ),

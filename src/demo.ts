@@ -84,19 +84,23 @@ function describeAttempt(attempt: Attempt): string {
 function instructions({ host, port, apiKey }: DemoOptions): string {
   const url = `http://${host}:${port}`;
   const body = `{"model":"gpt-5-mini","messages":[{"role":"ROLE_USER","parts":[{"text":"Hello"}]}]}`;
+  const chatBody = `{"model":"gpt-5-mini","messages":[{"role":"user","content":"Hello"}]}`;
   const method = "llmgateway.v1.CompletionService/Complete";
   return `
 An API key (shown once; roles invoke and read_costs):
 
   export GATEWAY_KEY=${apiKey}
 
-Call it yourself, as gRPC, as Connect JSON, and for the costs:
+Call it yourself, as gRPC, as Connect JSON, as OpenAI's clients do, and for the costs:
 
   npx buf curl --protocol grpc --http2-prior-knowledge -H "authorization: Bearer $GATEWAY_KEY" \\
     -d '${body}' ${url}/${method}
 
   curl -s ${url}/${method} -H "authorization: Bearer $GATEWAY_KEY" \\
     -H 'content-type: application/json' -d '${body}'
+
+  curl -s ${url}/v1/chat/completions -H "authorization: Bearer $GATEWAY_KEY" \\
+    -H 'content-type: application/json' -d '${chatBody}'
 
   curl -s ${url}/v1/costs -H "authorization: Bearer $GATEWAY_KEY"
 

@@ -9,7 +9,7 @@ const USAGE = `usage: node src/main.ts [--demo]
   --demo   makes the demo's completion and exits; the configuration comes from the environment (see README.md)`;
 
 const DEMO_BANNER = `
-*** DEMO MODE: no provider key is configured (OPENAI_API_KEY, DEEPSEEK_API_KEY, HUGGINGFACE_API_KEY).
+*** DEMO MODE: no provider is configured (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …: see README.md).
 *** The bundled simulator answers instead of real providers; nothing that it says is worth anything.
 `;
 

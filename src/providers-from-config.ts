@@ -1,6 +1,7 @@
 import type { Config, ProviderConfig } from "./config/config.ts";
+import { PROVIDER_TYPES } from "./core/provider-types.ts";
 import type { ConfiguredProvider } from "./gateway/run-chain.ts";
-import { createProvider, PROVIDER_PROFILES } from "./providers/create-provider.ts";
+import { createProvider } from "./providers/create-provider.ts";
 
 export type ConfiguredProviders = ReadonlyMap<string, ConfiguredProvider>;
 
@@ -11,17 +12,18 @@ export function createProviders(
 ): ConfiguredProviders {
   return new Map(
     configs.map((config) => {
-      const { name, profile, baseUrl, apiKey, headers, timeoutMs } = config;
+      const { name, profile, baseUrl, apiKey, aws, headers, timeoutMs } = config;
       const provider = createProvider({
         name,
         profile,
         baseUrl,
         apiKey,
+        aws,
         headers,
         connectTimeoutMs: connectMs,
       });
       const timeouts = { providerTimeoutMs: timeoutMs, streamIdleMs, streamTotalMs };
-      const cancelledStreams = config.cancelledStreams ?? PROVIDER_PROFILES[profile].cancelledStreams;
+      const cancelledStreams = config.cancelledStreams ?? PROVIDER_TYPES[profile].cancelledStreams;
       return [name, { provider, timeouts, cancelledStreams }];
     }),
   );

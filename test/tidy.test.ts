@@ -45,6 +45,7 @@ const PACKAGE_FENCES: readonly { readonly pattern: RegExp; readonly allowed: rea
   { pattern: /^@grpc\/grpc-js$/, allowed: [/^src\/server\//, /^src\/demo\.ts$/] },
   { pattern: /^gpt-tokenizer/, allowed: [/^src\/pricing\/tokenizer-worker\.ts$/] },
   { pattern: /^undici$/, allowed: [/^src\/providers\//] },
+  { pattern: /^@smithy\//, allowed: [/^src\/providers\/bedrock\//] },
   { pattern: /gen\/es\//, allowed: [/^src\/server\//] },
   { pattern: /gen\/ts-proto\//, allowed: [/^src\/demo\.ts$/] },
 ];

@@ -3,6 +3,7 @@ import type { FileDescriptorSet } from "@bufbuild/protobuf/wkt";
 import { ERROR_TABLE } from "../../src/core/error-table.ts";
 import { commentOf } from "./comments.ts";
 import type { JsonObject } from "./json-types.ts";
+import { OPENAI_PATHS, OPENAI_SCHEMAS } from "./openai-paths.ts";
 import { rpcPath } from "./operations.ts";
 import { PLAIN_PATHS, PLAIN_SCHEMAS } from "./plain-paths.ts";
 import { SchemaSet } from "./schemas.ts";
@@ -39,10 +40,14 @@ export function createOpenApiDocument(
     security: [{ bearer: [] }, { apiKey: [] }],
     tags: [
       ...services.map((service) => ({ name: service.name, description: commentOf(service) })),
+      {
+        name: "OpenAI-compatible",
+        description: "For OpenAI's clients: they change the address and the key.",
+      },
       { name: "Plain HTTP", description: "For scripts." },
       { name: "Operations", description: "For those who run the gateway." },
     ],
-    paths: { ...Object.fromEntries(paths), ...PLAIN_PATHS },
+    paths: { ...Object.fromEntries(paths), ...OPENAI_PATHS, ...PLAIN_PATHS },
     components: {
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer", description: "An API key: `gw_live_…`." },
@@ -61,7 +66,7 @@ export function createOpenApiDocument(
           content: { "application/json": { schema: { $ref: "#/components/schemas/PlainError" } } },
         },
       },
-      schemas: { ...schemas.toJson(), ...PLAIN_SCHEMAS, ...ERROR_SCHEMAS },
+      schemas: { ...schemas.toJson(), ...OPENAI_SCHEMAS, ...PLAIN_SCHEMAS, ...ERROR_SCHEMAS },
     },
   };
 }

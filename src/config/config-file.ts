@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
+import { PROVIDER_TYPE_NAMES } from "../core/provider-types.ts";
 
 /** Larger files are refused: nobody writes one by hand. */
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -8,18 +9,41 @@ const MAX_FILE_BYTES = 1024 * 1024;
 const name = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, "must match [a-z][a-z0-9_-]{0,31}");
 const modelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$/, "is not a model name");
 
-const provider = z.strictObject({
-  /** The dialect and its peculiarities. */
-  profile: z.enum(["openai", "deepseek", "huggingface"]),
-  base_url: z.url({ protocol: /^https?$/ }),
-  /** Name of the environment variable that holds the key; `<it>_FILE` works as well. Keys never stand in the file. */
-  api_key_env: z.string().regex(/^[A-Z][A-Z0-9_]*$/, "must be the name of an environment variable"),
-  headers: z.record(z.string(), z.string()).optional(),
-  /** Seconds; PROVIDER_TIMEOUT when not set. */
-  timeout: z.number().min(0.1).max(3_600).optional(),
-  /** What the provider bills for a call that is given up; the profile's when not set. */
-  cancelled_streams: z.enum(["estimate", "drain", "not_billed"]).optional(),
-});
+/** Such as `eu-central-1` or `us-gov-west-1`. */
+export const AWS_REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
+
+const providerType = z.enum(PROVIDER_TYPE_NAMES);
+
+const provider = z
+  .strictObject({
+    /** The kind of provider: its dialect, its peculiarities, and its defaults. */
+    type: providerType.optional(),
+    /** An older name of `type`. */
+    profile: providerType.optional(),
+    /** The type's own when not set, if it has one. */
+    base_url: z.url({ protocol: /^https?$/ }).optional(),
+    /**
+     * Name of the environment variable that holds the key; `<it>_FILE` works as well. Keys never stand in the file.
+     * The type's own variable when not set, unless `base_url` is another host's; none for a type that needs no key.
+     */
+    api_key_env: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]*$/, "must be the name of an environment variable")
+      .optional(),
+    /** Of Bedrock, which without `api_key_env` is called with the AWS credentials of the environment. */
+    region: z.string().regex(AWS_REGION, "is not an AWS region").optional(),
+    headers: z.record(z.string(), z.string()).optional(),
+    /** Seconds; PROVIDER_TIMEOUT when not set. */
+    timeout: z.number().min(0.1).max(3_600).optional(),
+    /** What the provider bills for a call that is given up; the type's when not set. */
+    cancelled_streams: z.enum(["estimate", "drain", "not_billed"]).optional(),
+  })
+  .refine(({ type, profile, region }) => region === undefined || (type ?? profile) === "bedrock", {
+    error: "only a provider of type bedrock has a region",
+  })
+  .refine(({ type, profile }) => (type === undefined) !== (profile === undefined), {
+    error: "exactly one of type and profile is required",
+  });
 
 const chain = z.array(modelName).min(1).max(8);
 

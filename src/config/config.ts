@@ -1,5 +1,6 @@
 import type { Candidate } from "../core/model-name.ts";
 import type { CancelledStreams } from "../core/provider.ts";
+import type { ProviderTypeName } from "../core/provider-types.ts";
 import type { Route } from "../core/route.ts";
 
 /** Everything that can be set, parsed once, checked and frozen. Durations are in milliseconds. */
@@ -80,14 +81,24 @@ export interface ReplayConfig {
 
 export interface ProviderConfig {
   readonly name: string;
-  readonly profile: "openai" | "deepseek" | "huggingface";
+  readonly profile: ProviderTypeName;
   readonly baseUrl: string;
-  readonly apiKey: string;
+  /** Undefined for a provider that needs none. */
+  readonly apiKey: string | undefined;
+  /** For Bedrock, instead of a key. */
+  readonly aws?: AwsCredentialsConfig | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** For an answer, and for the first token of a stream. */
   readonly timeoutMs: number;
-  /** Undefined means that the profile's holds. */
+  /** Undefined means that the one of its type holds. */
   readonly cancelledStreams?: CancelledStreams | undefined;
+}
+
+export interface AwsCredentialsConfig {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string | undefined;
+  readonly region: string;
 }
 
 export interface OtlpConfig {

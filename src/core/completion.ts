@@ -1,3 +1,4 @@
+import type { PicoUsd } from "./money.ts";
 import type { UsageReport } from "./usage.ts";
 
 /** Who speaks. `system` covers what some providers call developer. */
@@ -60,6 +61,30 @@ export interface CompletionInput {
   readonly endUser: string | undefined;
 }
 
+/** A wire format that a face of the gateway takes and that providers speak, too. */
+export type NativeDialect = "openai-chat";
+
+/** A request in a dialect, as the caller wrote it: what a provider of the same dialect is sent. */
+export interface NativeRequest {
+  readonly dialect: NativeDialect;
+  /** The caller's JSON text, an object; all that the gateway does not know of it reaches the provider, too. */
+  readonly text: string;
+  /** The same, parsed. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Members that only the gateway understands: they are not sent on. */
+  readonly gatewayMembers: readonly string[];
+  /** Paths of what `CompletionInput` cannot say: with any, only providers of the dialect can be asked. */
+  readonly untranslatable: readonly string[];
+}
+
+/** How a stream that was relayed ends, in its dialect. */
+export interface NativeStreamEnd {
+  /** Events that were not pushed yet. */
+  readonly tail: string;
+  /** JSON text of the event that holds nothing but the usage; undefined when there was none. */
+  readonly usageJson: string | undefined;
+}
+
 export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter";
 
 export interface Choice {
@@ -74,9 +99,13 @@ export interface ProviderAnswer {
   /** The model that the provider says it used; prices go by the requested one unless a price names this one. */
   readonly responseModel: string | undefined;
   readonly usage: UsageReport;
+  /** What the provider says that the call cost, when it does; kept beside the gateway's own cost. */
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly providerRequestId: string | undefined;
   /** Bytes of output text, reasoning and tool arguments: what an estimate goes by when usage is absent. */
   readonly outputBytes: number;
+  /** The provider's own JSON text, when the request was native. */
+  readonly native?: string | undefined;
 }
 
 /** One step of a streamed answer. Tool-call deltas of one call share `toolIndex`; the first carries id and name. */
@@ -97,10 +126,16 @@ export interface StreamEnd {
   readonly finishReasons: readonly { readonly choiceIndex: number; readonly finishReason: FinishReason }[];
   readonly responseModel: string | undefined;
   readonly usage: UsageReport;
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly providerRequestId: string | undefined;
   readonly outputBytes: number;
   readonly deltas: number;
+  /** Set when the request was native. */
+  readonly native?: NativeStreamEnd | undefined;
 }
 
-/** Where a provider adapter pushes the deltas of one upstream read. A promise means: wait before reading on. */
-export type StreamSink = (deltas: readonly StreamDelta[]) => Promise<void> | undefined;
+/**
+ * Where a provider adapter pushes the deltas of one upstream read and, when the request was native, the events in
+ * which they came, as the provider wrote them. A promise means: wait before reading on.
+ */
+export type StreamSink = (deltas: readonly StreamDelta[], native?: string) => Promise<void> | undefined;

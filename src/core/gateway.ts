@@ -1,7 +1,14 @@
-import type { Choice, CompletionInput, FinishReason, StreamDelta } from "./completion.ts";
+import type {
+  Choice,
+  CompletionInput,
+  FinishReason,
+  NativeRequest,
+  NativeStreamEnd,
+  StreamDelta,
+} from "./completion.ts";
 import type { ErrorReason } from "./error-table.ts";
 import { GatewayError, type GatewayErrorOptions } from "./errors.ts";
-import type { Principal } from "./keys.ts";
+import type { Principal, RateLimitStatus } from "./keys.ts";
 import type { AttemptOutcomeKind, BillingState, UsageSource } from "./ledger.ts";
 import type { PicoUsd } from "./money.ts";
 import type { Price } from "./price.ts";
@@ -23,11 +30,15 @@ export interface CompletionCall {
   readonly tags: Readonly<Record<string, string>>;
   readonly endUser: string | undefined;
   readonly input: CompletionInput;
+  /** The same request as its caller wrote it, from a face that speaks a dialect of providers. */
+  readonly native?: NativeRequest | undefined;
   /** The deadline on the monotonic clock; never absent. */
   readonly deadlineAtMs: number;
   /** Aborted when the caller goes away or its deadline passes. */
   readonly signal: AbortSignal;
   readonly telemetry: RequestTelemetry;
+  /** Told what is left of the key's limits, once the request has its place in them. */
+  readonly onAdmitted?: ((limits: RateLimitStatus) => void) | undefined;
 }
 
 /** One attempt, as answers report it. */
@@ -53,6 +64,8 @@ export interface CompletionResult {
   readonly attempts: readonly AttemptReport[];
   /** What an earlier call with the same request id got; nothing was called or charged again. */
   readonly replayed: boolean;
+  /** The provider's own JSON text, when it speaks the dialect of a native request; never of a replayed answer. */
+  readonly native?: string | undefined;
 }
 
 export interface StreamResult {
@@ -62,13 +75,19 @@ export interface StreamResult {
   readonly attempts: readonly AttemptReport[];
   /** As in `CompletionResult`; then the deltas were those of the earlier call. */
   readonly replayed: boolean;
+  /** Set when the provider speaks the dialect of a native request; never of a replayed answer. */
+  readonly native?: NativeStreamEnd | undefined;
 }
 
 /** Where a streamed completion goes. A promise means: the caller is slow, wait. */
 export interface CompletionSink {
-  /** Exactly once, before the first delta; after it there is no fallback. */
-  started(provider: string, model: string): void;
-  deltas(deltas: readonly StreamDelta[]): Promise<void> | undefined;
+  /**
+   * Exactly once, before the first delta; after it there is no fallback. `replayed`: what follows is what an earlier call
+   * with the same request id got.
+   */
+  started(provider: string, model: string, replayed?: boolean): void;
+  /** `native` are the provider's own events, when it speaks the dialect of a native request. */
+  deltas(deltas: readonly StreamDelta[], native?: string): Promise<void> | undefined;
 }
 
 /** A completion that failed, with every attempt that was made: they may have cost money. */

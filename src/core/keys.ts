@@ -80,6 +80,22 @@ export interface KeyService {
 export interface Admission {
   /** Gives the concurrency place back and corrects the token count from the estimate to what was used. Idempotent. */
   release(actualTokens: number): void;
+  /** What was left of the limits when the place was taken; absent when the key has none. */
+  readonly limits?: RateLimitStatus | undefined;
+}
+
+/** One limit of a key, as a request found it. */
+export interface LimitStatus {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Until all of it is there again. */
+  readonly resetMs: number;
+}
+
+/** What is left of a key's limits per minute; undefined where it has none. */
+export interface RateLimitStatus {
+  readonly requests: LimitStatus | undefined;
+  readonly tokens: LimitStatus | undefined;
 }
 
 export interface RateLimiter {

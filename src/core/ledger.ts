@@ -57,6 +57,8 @@ export interface AttemptOutcome {
   readonly billingState: BillingState;
   /** Undefined exactly when `billingState` is `unpriced`, or `unknown` without a price. */
   readonly costPicoUsd: PicoUsd | undefined;
+  /** What the provider says that the attempt cost, when it does: kept beside the cost, and never part of it. */
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   /** The unit prices that were applied (of the tier that applied). */
   readonly unitPrices: UnitPrices | undefined;
   /** Anomalies of the provider's usage, e.g. `NEGATIVE`, and `CountFlag`s. */

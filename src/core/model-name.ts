@@ -1,3 +1,5 @@
+import { PROVIDER_TYPE_NAMES, PROVIDER_TYPES } from "./provider-types.ts";
+
 /** One model of one provider. */
 export interface Candidate {
   readonly provider: string;
@@ -10,16 +12,10 @@ export function candidateName(candidate: Candidate): string {
   return `${candidate.provider}/${candidate.model}`;
 }
 
-/** How the provider of a bare model name is inferred. A name with a slash, `deepseek-ai/DeepSeek-R1` too, is `org/name`. */
-const INFERENCE: readonly { readonly pattern: RegExp; readonly provider: string }[] = [
-  { pattern: /^(gpt-|chatgpt-|o\d)[^/]*$/, provider: "openai" },
-  { pattern: /^deepseek-[^/]*$/, provider: "deepseek" },
-  { pattern: /^[^/]+\/[^/]+$/, provider: "huggingface" },
-];
-
 /**
  * Reads `provider/model` or a bare model name. The first segment is a provider only if one of that name is
  * configured; so `openai/gpt-5-mini` is OpenAI's and `meta-llama/Llama-3.3-70B-Instruct` is HuggingFace's.
+ * The provider of a bare name is the one whose type claims it; a name with a slash is `org/name`.
  */
 export function parseModelName(name: string, providers: ReadonlySet<string>): Candidate | undefined {
   const slash = name.indexOf("/");
@@ -27,6 +23,6 @@ export function parseModelName(name: string, providers: ReadonlySet<string>): Ca
     const provider = name.slice(0, slash);
     if (providers.has(provider)) return { provider, model: name.slice(slash + 1) };
   }
-  const rule = INFERENCE.find(({ pattern }) => pattern.test(name));
-  return rule && providers.has(rule.provider) ? { provider: rule.provider, model: name } : undefined;
+  const provider = PROVIDER_TYPE_NAMES.find((type) => PROVIDER_TYPES[type].bareModels?.test(name));
+  return provider && providers.has(provider) ? { provider, model: name } : undefined;
 }

@@ -1,5 +1,6 @@
 import type { ErrorReason } from "./error-table.ts";
 import { GatewayError, type GatewayErrorOptions } from "./errors.ts";
+import type { PicoUsd } from "./money.ts";
 import type { UsageReport } from "./usage.ts";
 
 /** The reasons with which a call to a provider fails. */
@@ -19,6 +20,8 @@ export interface ProviderErrorOptions extends GatewayErrorOptions {
   readonly billing: Billing;
   /** Usage that the provider stated before it failed. */
   readonly usage?: UsageReport | undefined;
+  /** What the provider said that the call cost. */
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   /** The provider's HTTP status, when there was one. */
   readonly providerStatus?: number | undefined;
   readonly providerRequestId?: string | undefined;
@@ -68,6 +71,7 @@ export class ProviderError extends GatewayError {
   override readonly reason: ProviderErrorReason;
   readonly billing: Billing;
   readonly usage: UsageReport;
+  readonly providerCostPicoUsd: PicoUsd | undefined;
   readonly providerStatus: number | undefined;
   readonly providerRequestId: string | undefined;
   readonly received: ReceivedOutput;
@@ -77,6 +81,7 @@ export class ProviderError extends GatewayError {
     this.reason = reason;
     this.billing = options.billing;
     this.usage = options.usage ?? { kind: "absent" };
+    this.providerCostPicoUsd = options.providerCostPicoUsd;
     this.providerStatus = options.providerStatus;
     this.providerRequestId = options.providerRequestId;
     this.received = options.received ?? { outputBytes: 0, deltas: 0 };

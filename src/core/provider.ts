@@ -1,4 +1,11 @@
-import type { CompletionInput, ProviderAnswer, StreamEnd, StreamSink } from "./completion.ts";
+import type {
+  CompletionInput,
+  NativeDialect,
+  NativeRequest,
+  ProviderAnswer,
+  StreamEnd,
+  StreamSink,
+} from "./completion.ts";
 
 /** Limits of one call, in milliseconds from the call's start (idle: between two events). */
 export interface CallTimeouts {
@@ -22,6 +29,8 @@ export interface ProviderCall {
   /** The provider's own name of the model, without our `provider/` prefix. */
   readonly model: string;
   readonly input: CompletionInput;
+  /** The caller's own request; a provider of its dialect sends that instead of `input`. */
+  readonly native?: NativeRequest | undefined;
   readonly timeouts: CallTimeouts;
   /** Aborting closes the socket at once; the call then rejects with CANCELLED or, if the reason is one, the ProviderError given. */
   readonly signal: AbortSignal;
@@ -37,6 +46,8 @@ export interface ProviderCall {
  */
 export interface Provider {
   readonly name: string;
+  /** The dialect in which native requests can be sent to it as they are. */
+  readonly dialect?: NativeDialect | undefined;
   complete(call: ProviderCall): Promise<ProviderAnswer>;
   /** Resolves only after the provider's terminal event; a stream that merely ends is PROVIDER_STREAM_CUT. */
   stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd>;

@@ -67,7 +67,8 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     record: CallRecord<ProviderAnswer> | undefined,
   ): Promise<CompletionResult> {
     const delivered = () => false;
-    return unaryResult(await execute({ call, streamed: false, invoke: invokeUnary, delivered, record }));
+    const end = await execute({ call, streamed: false, invoke: invokeUnary, delivered, record });
+    return { ...unaryResult(end), native: end.answer.native };
   }
 
   async function streamOnce(
@@ -75,7 +76,8 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     sink: CompletionSink,
     record: CallRecord<StreamEnd> | undefined,
   ): Promise<StreamResult> {
-    return streamResult(await execute({ call, streamed: true, ...createDelivery(sink), record }));
+    const end = await execute({ call, streamed: true, ...createDelivery(sink), record });
+    return { ...streamResult(end), native: end.answer.native };
   }
 
   const unaryCall = (call: CompletionCall): RepeatableCall<ProviderAnswer, CompletionResult> => ({
@@ -107,7 +109,7 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
       },
       delivered: () => recorder.delivered(),
       async redeliver({ provider, model, deltas }) {
-        sink.started(provider, model);
+        sink.started(provider, model, true);
         for (const delta of deltas) await sink.deltas([delta]);
       },
       replay(conclusion) {
@@ -175,6 +177,7 @@ function createGeneration(dependencies: GatewayDependencies) {
 /** The method is a part of the fingerprint. */
 const otherMethod = () => new TypeError("the answer of one method cannot be replayed by another");
 
+/** Without the provider's own text: what is remembered is what it means. */
 function unaryResult({ answer, candidate, attempts }: Executed<ProviderAnswer>): CompletionResult {
   return { ...candidate, choices: answer.choices, attempts, replayed: false };
 }
@@ -201,10 +204,10 @@ function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; deli
         onFirstToken();
         sink.started(provider.name, call.model);
       };
-      const answer = await provider.stream(call, (deltas) => {
+      const answer = await provider.stream(call, (deltas, native) => {
         if (!isDetached()) start();
         onDeltas(deltas);
-        return isDetached() ? undefined : sink.deltas(deltas);
+        return isDetached() ? undefined : sink.deltas(deltas, native);
       });
       if (!isDetached()) start();
       return { answer, received: answer };

@@ -29,14 +29,14 @@ export function createDeliveryRecorder(sink: CompletionSink, maxBytes: number): 
   };
 
   return {
-    started(provider, model) {
+    started(provider, model, replayed) {
       candidate = { provider, model };
-      sink.started(provider, model);
+      sink.started(provider, model, replayed);
     },
-    deltas(deltas) {
+    deltas(deltas, native) {
       if (bytes <= maxBytes) for (const delta of deltas) keep(delta);
       if (bytes > maxBytes) pieces = [];
-      return sink.deltas(deltas);
+      return sink.deltas(deltas, native);
     },
     delivered() {
       if (bytes > maxBytes) return "too_large";

@@ -47,7 +47,7 @@ export async function executeCompletion<A extends Answered>(
   execution: Execution<A>,
 ): Promise<Executed<A>> {
   const { call, streamed } = execution;
-  const chain = dependencies.router.route(call, streamed);
+  const chain = capable(dependencies, call, dependencies.router.route(call, streamed));
   const estimatedTokensIn = estimateTokensIn(call.input);
   // The output is reserved as far as the caller bounded it; what was really used is booked on release.
   const reservedTokens = estimatedTokensIn + (call.input.maxOutputTokens ?? 0);
@@ -71,6 +71,26 @@ export async function executeCompletion<A extends Answered>(
       progress.outcomes.reduce((sum, { usage }) => sum + (usage ? usage.tokensIn + usage.tokensOut : 0), 0),
     );
   }
+}
+
+/**
+ * Without the candidates that would have to leave out a part of the request.
+ * @throws GatewayError INVALID_REQUEST when that leaves none
+ */
+function capable(
+  { providers }: GatewayDependencies,
+  { native }: CompletionCall,
+  chain: readonly Candidate[],
+): readonly Candidate[] {
+  if (!native || native.untranslatable.length === 0) return chain;
+  const able = chain.filter(({ provider }) => providers.get(provider)?.provider.dialect === native.dialect);
+  if (able.length > 0) return able;
+  throw new GatewayError("INVALID_REQUEST", "no provider of the model takes a part of the request", {
+    fieldViolations: native.untranslatable.map((field) => ({
+      field,
+      description: "cannot be said in the dialect of the provider",
+    })),
+  });
 }
 
 /** What has happened to a request so far. */

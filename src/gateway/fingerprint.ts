@@ -15,8 +15,9 @@ const FINGERPRINT_BYTES = 16;
  */
 export function createFingerprint(key: Uint8Array): Fingerprint {
   return (method, call) => {
-    const { model, fallbackModels, endUser, input } = call;
-    const content = [method, model, fallbackModels, ownTags(call), endUser, input];
+    const { model, fallbackModels, endUser, input, native } = call;
+    // A caller's own text says more than what was read of it.
+    const content = [method, model, fallbackModels, ownTags(call), endUser, native?.text ?? input];
     const digest = createHmac("sha256", key).update(encode(content)).digest();
     return digest.subarray(0, FINGERPRINT_BYTES).toString("base64url");
   };

@@ -4,6 +4,7 @@ import type { CompletionCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
+import type { PicoUsd } from "../core/money.ts";
 import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, CancelledStreams, Provider, ProviderCall } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
@@ -21,6 +22,7 @@ import { createDrainedUpstream, createUpstream, type Upstream } from "./upstream
 /** What a provider's answer and a stream's end have in common. */
 export interface Answered {
   readonly usage: UsageReport;
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly providerRequestId: string | undefined;
   readonly responseModel: string | undefined;
   readonly outputBytes: number;
@@ -167,6 +169,7 @@ async function callProvider<A extends Answered>(
   const providerCall: ProviderCall = {
     model: options.candidate.model,
     input: options.call.input,
+    native: options.call.native,
     timeouts: options.timeouts,
     signal: upstream.signal,
     onSent: upstream.onSent,

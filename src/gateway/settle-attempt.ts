@@ -21,6 +21,7 @@ export type AttemptResult =
       readonly kind: "answered";
       readonly usage: UsageReport;
       readonly received: ReceivedOutput;
+      readonly providerCostPicoUsd?: PicoUsd | undefined;
       readonly providerRequestId: string | undefined;
       readonly responseModel: string | undefined;
     }
@@ -71,6 +72,7 @@ export function settleAttempt(options: {
     usage: counted.usage,
     usageSource: counted.usageSource,
     ...priced,
+    providerCostPicoUsd: failure ? failure.providerCostPicoUsd : answered(result)?.providerCostPicoUsd,
     flags,
     latencyMs,
     timeToFirstTokenMs,

@@ -40,6 +40,8 @@ export function chargeToJson({ intent, usage, unitPrices, ...outcome }: AttemptO
     reasoning_tokens_out: tokens(usage?.reasoningTokensOut),
     usage_source: outcome.usageSource,
     ...pricingToRow({ ...outcome, unitPrices, priceId: intent.price?.priceId }),
+    provider_cost_usd:
+      outcome.providerCostPicoUsd === undefined ? undefined : formatUsd(outcome.providerCostPicoUsd),
     tags: intent.tags,
     end_user: intent.endUser,
     streamed: intent.streamed,

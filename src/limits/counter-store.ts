@@ -12,6 +12,10 @@ export interface Take {
 export type Reservation =
   | {
       readonly granted: true;
+      /** What each counter stands at, these takes included. */
+      readonly used: readonly number[];
+      /** Until the window ends. */
+      readonly resetMs: number;
       /** Changes what was taken of `takes[index]` to `amount`, after the fact and without a check. */
       readonly correct: (index: number, amount: number) => Promise<void>;
     }

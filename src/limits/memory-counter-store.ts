@@ -31,9 +31,11 @@ export function createMemoryCounterStore({ clock, windowMs }: MemoryCounterStore
 
   async function reserve(takes: readonly Take[]): Promise<Reservation> {
     const own = currentWindow();
+    const used: number[] = [];
     for (const [refusedIndex, take] of takes.entries()) {
-      const used = take.kind === "held" ? held.used(take.counter) : await usedOf(own, take.counter);
-      if (used + take.amount > take.limit) {
+      const before = take.kind === "held" ? held.used(take.counter) : await usedOf(own, take.counter);
+      used.push(before + take.amount);
+      if (before + take.amount > take.limit) {
         const retryAfterMs = take.kind === "held" ? undefined : Math.ceil(own.endsAtMs - clock.monotonicMs());
         return { granted: false, refusedIndex, retryAfterMs };
       }
@@ -42,7 +44,8 @@ export function createMemoryCounterStore({ clock, windowMs }: MemoryCounterStore
       if (take.kind === "held") held.add(take.counter, take.amount);
       else await own.counters.penalty(take.counter, take.amount);
     }
-    return { granted: true, correct: createCorrection(takes, own) };
+    const resetMs = Math.max(0, Math.ceil(own.endsAtMs - clock.monotonicMs()));
+    return { granted: true, used, resetMs, correct: createCorrection(takes, own) };
   }
 
   function createCorrection(takes: readonly Take[], own: Window) {

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
-import type { Admission, Principal, RateLimiter } from "../core/keys.ts";
-import type { CounterStore, Take } from "./counter-store.ts";
+import type { Admission, LimitStatus, Principal, RateLimiter, RateLimitStatus } from "../core/keys.ts";
+import type { CounterStore, Reservation, Take } from "./counter-store.ts";
 import { createMemoryCounterStore } from "./memory-counter-store.ts";
 
 const WINDOW_MS = 60_000;
@@ -43,7 +43,7 @@ export function createRateLimiter(options: RateLimiterOptions = {}): RateLimiter
       const reservation = await counters.reserve(quotas);
       if (!reservation.granted)
         throw limited(principal, quotas[reservation.refusedIndex], reservation.retryAfterMs);
-      return createAdmission(quotas, reservation.correct);
+      return createAdmission(quotas, reservation);
     },
   };
 }
@@ -61,12 +61,22 @@ function quotasOf({ apiKeyId, limits }: Principal, tokens: number): readonly Quo
   return quotas;
 }
 
-function createAdmission(
-  quotas: readonly Quota[],
-  correct: (index: number, amount: number) => Promise<void>,
-): Admission {
+type Granted = Extract<Reservation, { granted: true }>;
+
+function statusOf(quotas: readonly Quota[], { used, resetMs }: Granted): RateLimitStatus {
+  const find = (quotaId: QuotaId): LimitStatus | undefined => {
+    const index = quotas.findIndex((quota) => quota.quotaId === quotaId);
+    const quota = quotas[index];
+    return quota && { limit: quota.limit, remaining: quota.limit - (used[index] ?? 0), resetMs };
+  };
+  return { requests: find("requests_per_minute"), tokens: find("tokens_per_minute") };
+}
+
+function createAdmission(quotas: readonly Quota[], granted: Granted): Admission {
+  const { correct } = granted;
   let released = false;
   return {
+    limits: statusOf(quotas, granted),
     release(actualTokens) {
       if (released) return;
       released = true;

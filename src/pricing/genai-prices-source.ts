@@ -1,6 +1,7 @@
 import type { ConditionalPrice, findProvider, ModelInfo, ModelPrice } from "@pydantic/genai-prices";
 import { type PicoUsd, parseUsdPerMillionTokens } from "../core/money.ts";
 import type { PriceTier, UnitPrices } from "../core/price.ts";
+import { PROVIDER_TYPES, type ProviderTypeName } from "../core/provider-types.ts";
 import { findModel } from "./match-model.ts";
 import { createPriceVersion, type ModelName, type PriceVersion, toUnitPrices } from "./price-version.ts";
 import { createSchedule, type DailyWindow } from "./schedule.ts";
@@ -72,11 +73,24 @@ export function createGenaiPricesCatalog(find: typeof findProvider): PriceCatalo
  * (`org/name:partner`). Without a pin the router chooses, and nobody can know the price.
  */
 function toListedName({ provider, model }: ModelName): (ModelName & { readonly suffix: string }) | undefined {
-  if (provider !== "huggingface") return { provider, model, suffix: "" };
+  if (provider !== "huggingface") {
+    const list = listOf(provider);
+    return list === undefined ? undefined : { provider: list, model, suffix: "" };
+  }
   const colon = model.lastIndexOf(":");
   if (colon === -1) return undefined;
   const suffix = model.slice(colon);
   return { provider: `huggingface_${suffix.slice(1)}`, model: model.slice(0, colon), suffix };
+}
+
+/**
+ * The list's id of a provider. A provider that the operator named otherwise is looked up by that name, which the
+ * list may know by chance: then it is the same provider, since the list's names are companies'.
+ */
+function listOf(provider: string): string | undefined {
+  return Object.hasOwn(PROVIDER_TYPES, provider)
+    ? PROVIDER_TYPES[provider as ProviderTypeName].priceList
+    : provider;
 }
 
 /** Converts one model of the list, exactly or not at all. */

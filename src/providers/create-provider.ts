@@ -1,31 +1,23 @@
 import type { Provider } from "../core/provider.ts";
+import { PROVIDER_TYPES, type ProviderTypeName } from "../core/provider-types.ts";
+import { type AwsCredentials, createAwsSigner } from "./bedrock/aws-signer.ts";
+import { createHttpProvider } from "./http-provider.ts";
 import { DEFAULT_MAX_SOCKETS, HttpTransport } from "./http-transport.ts";
-import { createOpenAiChatProvider } from "./openai-chat/adapter.ts";
-import type { OpenAiChatProfile } from "./openai-chat/profile.ts";
-import { deepseekProfile } from "./profiles/deepseek.ts";
-import { huggingfaceProfile } from "./profiles/huggingface.ts";
-import { openaiProfile } from "./profiles/openai.ts";
-
-/** The providers whose dialect is known. */
-export const PROVIDER_PROFILES = {
-  openai: openaiProfile,
-  deepseek: deepseekProfile,
-  huggingface: huggingfaceProfile,
-} as const satisfies Readonly<Record<string, OpenAiChatProfile>>;
-
-export type ProviderProfileName = keyof typeof PROVIDER_PROFILES;
+import { WIRES } from "./wires.ts";
 
 export interface ProviderOptions {
   /** The name in configuration, metrics and the ledger; several providers may share a profile. */
   readonly name: string;
-  readonly profile: ProviderProfileName;
+  readonly profile: ProviderTypeName;
   /**
-   * `http:` or `https:`, with the path that `/chat/completions` is appended to, e.g. `https://api.openai.com/v1`.
+   * `http:` or `https:`, with the path below which the dialect's own paths begin, e.g. `https://api.openai.com/v1`.
    * From the configuration only: the key goes wherever this points, and nowhere else.
    */
   readonly baseUrl: string;
-  /** Sent as a bearer token. Printable ASCII without spaces. */
-  readonly apiKey: string;
+  /** Printable ASCII without spaces. Undefined only for a type that needs no key: then none is sent. */
+  readonly apiKey: string | undefined;
+  /** For Bedrock, instead of a key: its requests are then signed. */
+  readonly aws?: AwsCredentials | undefined;
   /** Sent with every call, e.g. `OpenAI-Organization` or `X-HF-Bill-To`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Limit of DNS, TCP, TLS and the wait for a free socket together. */
@@ -38,6 +30,7 @@ export interface ProviderOptions {
 const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",
+  "api-key",
   "authorization",
   "connection",
   "content-length",
@@ -48,6 +41,11 @@ const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
   "user-agent",
+  "x-amz-content-sha256",
+  "x-amz-date",
+  "x-amz-security-token",
+  "x-api-key",
+  "x-goog-api-key",
 ]);
 
 const HEADER_NAME_PATTERN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -58,30 +56,39 @@ const HEADER_VALUE_PATTERN = /^[\x20-\x7e]+$/;
  * @throws RangeError naming the option that cannot be right. Its message never holds the key.
  */
 export function createProvider(options: ProviderOptions): Provider {
+  const { name, profile, apiKey, aws, connectTimeoutMs, maxSockets = DEFAULT_MAX_SOCKETS } = options;
   const baseUrl = parseBaseUrl(options);
-  if (!/^[\x21-\x7e]+$/.test(options.apiKey)) {
-    throw new RangeError(
-      `apiKey of provider ${options.name} must be printable ASCII without spaces, and not empty`,
-    );
-  }
-  const transport = new HttpTransport({
-    origin: baseUrl.origin,
-    connectTimeoutMs: options.connectTimeoutMs,
-    maxSockets: options.maxSockets ?? DEFAULT_MAX_SOCKETS,
-  });
-  return createOpenAiChatProvider({
-    name: options.name,
-    profile: PROVIDER_PROFILES[options.profile],
-    transport,
+  refuseBadKey(options);
+  const wire = WIRES[profile];
+  return createHttpProvider({
+    name,
+    dialect: wire.createDialect(
+      [apiKey, aws?.secretAccessKey, aws?.sessionToken].filter((secret) => secret !== undefined),
+    ),
+    sign: aws && createAwsSigner(baseUrl, aws),
+    transport: new HttpTransport({ origin: baseUrl.origin, connectTimeoutMs, maxSockets }),
     basePath: baseUrl.pathname.replace(/\/+$/, ""),
     headers: [
-      ...["authorization", `Bearer ${options.apiKey}`],
+      ...(apiKey === undefined ? [] : wire.keyHeaders(apiKey)),
       ...["content-type", "application/json"],
       ...["user-agent", "llm-gateway"],
       ...toExtraHeaders(options),
     ],
-    secrets: [options.apiKey],
   });
+}
+
+function refuseBadKey({ name, profile, apiKey, aws }: ProviderOptions): void {
+  if (aws !== undefined) {
+    if (profile !== "bedrock" || apiKey !== undefined) {
+      throw new RangeError(
+        `provider ${name} takes no AWS credentials beside a key, nor unless it is Bedrock`,
+      );
+    }
+  } else if (apiKey === undefined) {
+    if (PROVIDER_TYPES[profile].needsKey) throw new RangeError(`apiKey of provider ${name} is required`);
+  } else if (!/^[\x21-\x7e]+$/.test(apiKey)) {
+    throw new RangeError(`apiKey of provider ${name} must be printable ASCII without spaces, and not empty`);
+  }
 }
 
 function parseBaseUrl(options: ProviderOptions): URL {

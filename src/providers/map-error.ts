@@ -1,3 +1,4 @@
+import type { PicoUsd } from "../core/money.ts";
 import type { Billing } from "../core/provider-error.ts";
 import { ProviderError, type ProviderErrorOptions, type ReceivedOutput } from "../core/provider-error.ts";
 import type { UsageReport } from "../core/usage.ts";
@@ -6,6 +7,7 @@ import type { TransportFailure } from "./http-transport.ts";
 /** What was known of an answer when it failed. */
 export interface SeenSoFar {
   readonly usage?: UsageReport | undefined;
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly received?: ReceivedOutput | undefined;
   readonly providerStatus?: number | undefined;
   readonly providerRequestId?: string | undefined;

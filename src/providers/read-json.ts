@@ -30,3 +30,8 @@ export function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** What a body was that should have been a JSON object, without quoting it. */
+export function describeBody(body: string): string {
+  return body.trim() === "" ? "an empty body" : `no JSON object, ${body.length} characters`;
+}

@@ -8,7 +8,8 @@ export const MAX_INSPECTED_LENGTH = 4_096;
 const MIN_SECRET_LENGTH = 8;
 
 /** Keys of the usual shapes, also when the provider has masked a part of them with stars. */
-const SECRET_PATTERN = /\b(?:sk|rk)-[\w*.-]{6,}|\b(?:hf|gw)_[\w*]{6,}|\b[Bb]earer\s+\S+|\beyJ[\w.-]{10,}/g;
+const SECRET_PATTERN =
+  /\b(?:sk|rk|xai)-[\w*.-]{6,}|\b(?:hf|gw|gsk|fw)_[\w*]{6,}|\bAIza[\w*-]{6,}|\b(?:AKIA|ASIA)[A-Z0-9*]{6,}|\b[Bb]earer\s+\S+|\beyJ[\w.-]{10,}/g;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this removes.
 const CONTROL_PATTERN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\s]+/g;

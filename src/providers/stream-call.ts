@@ -15,10 +15,17 @@ import { mapAbort, mapTransportFailure, type SeenSoFar } from "./map-error.ts";
 
 /** Turns the text of one stream into deltas. One per call; a dialect implements it. */
 export interface StreamDecoder {
+  /** How the bytes of the response become the text that is fed; `latin1` keeps every byte. */
+  readonly encoding: "utf8" | "latin1";
   /** Told once, before any text. */
   start(status: number, headers: IncomingHttpHeaders): void;
   /** Takes the text of one read and returns the deltas in it. @throws ProviderError */
   feed(text: string): readonly StreamDelta[];
+  /**
+   * The events of the reads since the last time, as the provider wrote them; undefined when they are not relayed.
+   * Empty until there was content.
+   */
+  takeNative?(): string | undefined;
   /** How many events with content came so far; keep-alives and empty events do not count. */
   readonly contentEvents: number;
   /** The terminal event came. */
@@ -59,7 +66,7 @@ class StreamCall implements ResponseListener {
   readonly #exchange: Exchange;
   readonly #options: StreamCallOptions;
   /** Holds back the bytes of a character that was split between two reads. */
-  readonly #utf8 = new StringDecoder("utf8");
+  readonly #toText: StringDecoder;
   /**
    * Runs the sink in the caller's async context. The events of a socket run in the context of whichever call opened
    * it, so that without this the spans and log lines of one caller would land in another's trace.
@@ -75,6 +82,7 @@ class StreamCall implements ResponseListener {
   constructor(exchange: Exchange, options: StreamCallOptions) {
     this.#exchange = exchange;
     this.#options = options;
+    this.#toText = new StringDecoder(options.decoder.encoding);
   }
 
   onHeaders(status: number, headers: IncomingHttpHeaders): void {
@@ -95,7 +103,7 @@ class StreamCall implements ResponseListener {
       this.#collector.onData(chunk);
       return;
     }
-    this.#text += this.#utf8.write(chunk);
+    this.#text += this.#toText.write(chunk);
     this.#schedule();
   }
 
@@ -148,10 +156,11 @@ class StreamCall implements ResponseListener {
       return;
     }
     if (decoder.contentEvents > contentEventsBefore) this.#exchange.progress();
-    if (deltas.length > 0) {
+    const native = decoder.takeNative?.();
+    if (deltas.length > 0 || (native !== undefined && native !== "")) {
       let pushed: Promise<void> | undefined;
       try {
-        pushed = this.#inCallerContext(sink, deltas);
+        pushed = this.#inCallerContext(sink, deltas, native);
       } catch (error) {
         this.#failForSink(error);
         return;

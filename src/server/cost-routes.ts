@@ -9,15 +9,15 @@ import { type CostRouteKind, type ExtraGroup, parseCostParameters } from "./cost
 import { limitToOwnCosts } from "./costs/cost-scope.ts";
 import { nextPageToken } from "./costs/page-interval.ts";
 import { toHttpError } from "./error-map.ts";
-import { presentedSecret } from "./rpc/credentials.ts";
-import { accessOf, authorize } from "./rpc/method-access.ts";
 import {
   commonResponse,
   type NodeHandler,
   type NodeRequest,
   type NodeResponse,
   requestIdOf,
-} from "./rpc/rpc-call.ts";
+} from "./node-exchange.ts";
+import { presentedSecret } from "./rpc/credentials.ts";
+import { accessOf, authorize } from "./rpc/method-access.ts";
 
 export interface CostRouteDependencies {
   readonly authenticator: Authenticator;

@@ -169,6 +169,6 @@ function detail<D extends DescMessage>(desc: D, value: MessageInitShape<D>): Det
  * Bounded, and without lone surrogates: those come back from a caller's own text in decoding errors, and
  * percent-encoding them for `grpc-message` would throw.
  */
-function safeText(text: string): string {
+export function safeText(text: string): string {
   return (text.length > MAX_TEXT_LENGTH ? `${text.slice(0, MAX_TEXT_LENGTH)}…` : text).toWellFormed();
 }

@@ -8,6 +8,7 @@ import { GatewayError } from "../core/errors.ts";
 import type { Authenticator } from "../core/keys.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import { fromReadFailure } from "./error-map.ts";
+import { commonResponse, type NodeHandler, type NodeRequest, type NodeResponse } from "./node-exchange.ts";
 import type { Checks, ServedMethod } from "./rpc/call-runner.ts";
 import { createProtocolHandlers, type ProtocolHandlers } from "./rpc/connect-handlers.ts";
 import { connectOptions } from "./rpc/connect-options.ts";
@@ -17,14 +18,7 @@ import { accessOf } from "./rpc/method-access.ts";
 import { protocolOf } from "./rpc/protocol.ts";
 import { rejectCall } from "./rpc/reject-call.ts";
 import { RequestBody } from "./rpc/request-body.ts";
-import {
-  commonResponse,
-  type NodeHandler,
-  type NodeRequest,
-  type NodeResponse,
-  RpcCall,
-  type RpcCallSettings,
-} from "./rpc/rpc-call.ts";
+import { RpcCall, type RpcCallSettings } from "./rpc/rpc-call.ts";
 import { rpcHeaders } from "./rpc/rpc-headers.ts";
 import type { RpcMethod } from "./rpc/rpc-method.ts";
 import type { TimeoutLimits } from "./rpc/timeout.ts";

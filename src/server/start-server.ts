@@ -26,6 +26,8 @@ import { healthMethods } from "./handlers/health.ts";
 import { keyMethods } from "./handlers/key.ts";
 import { modelMethods } from "./handlers/model.ts";
 import { reflectionMethods } from "./handlers/reflection.ts";
+import { DEFAULT_MAX_BODY_BYTES } from "./openai/openai-dependencies.ts";
+import { createOpenAiRoutes } from "./openai/openai-routes.ts";
 import { createRpcHandler, DEFAULT_RPC_LIMITS } from "./rpc-handler.ts";
 
 /** What the server serves, and what it asks about the rest of the process. */
@@ -113,6 +115,14 @@ function createRoutes(config: Config, parts: ServerParts, rpcHandler: Handler): 
   return createHttpRoutes({
     rpcHandler,
     jsonRoutes: createCostRoutes(parts),
+    findOpenAiRoute: createOpenAiRoutes({
+      ...parts,
+      limits: {
+        defaultTimeoutMs: config.deadlines.defaultMs,
+        maxTimeoutMs: config.deadlines.maxMs,
+        maxBodyBytes: DEFAULT_MAX_BODY_BYTES,
+      },
+    }),
     inFlightCap: createInFlightCap({ max: config.maxInFlight }),
     cors: createCors(config.corsOrigins),
     isRefusingCalls: () => readiness.draining,

@@ -53,6 +53,7 @@ export const GATEWAY = {
 /** Providers that the conventions have a name for; ours for the others. */
 const PROVIDER_NAMES: ReadonlyMap<string, string> = new Map([
   ["azure", "azure.ai.openai"],
+  ["azure-openai", "azure.ai.openai"],
   ["bedrock", "aws.bedrock"],
   ["gemini", "gcp.gemini"],
   ["mistral", "mistral_ai"],

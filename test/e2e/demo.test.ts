@@ -55,7 +55,7 @@ describe("npm start without a provider key", () => {
       .split("\n")
       .map((line) => line.trim())
       .filter((line) => /^(npx buf curl|curl) /.test(line));
-    expect(commands).toHaveLength(3);
+    expect(commands).toHaveLength(4);
     const answers: unknown[] = [];
     for (const command of commands) {
       const { stdout } = await run("bash", ["-c", command], {
@@ -72,6 +72,7 @@ describe("npm start without a provider key", () => {
     expect(answers).toMatchObject([
       completion,
       completion,
+      { object: "chat.completion", choices: [{ message: { content: expect.stringMatching(/^w00 /) } }] },
       {
         by_provider: expect.arrayContaining([expect.objectContaining({ provider: "deepseek", requests: 1 })]),
       },

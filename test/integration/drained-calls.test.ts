@@ -95,10 +95,13 @@ describe("at a provider that bills a cancelled call in full", () => {
     expectCorrectedToTheBill();
   });
 
-  it("a stream without a usage is corrected to the count of all of it", async () => {
+  it.each([
+    ["translated", false],
+    ["relayed", true],
+  ] as const)("a stream without a usage is corrected to the count of all of it, %s", async (_, relayed) => {
     const script = { ...SLOW, fault: "noUsage" as const };
     const { prompt } = await bench.run({
-      ...{ kind: "stream", personality: "huggingface", script, deadlineMs: 250 },
+      ...{ kind: "stream", personality: "huggingface", script, deadlineMs: 250, relayed },
     });
     await whenDrained();
     expect(lastLine()).toMatchObject({ state: "completed", tokensOut: 50 });

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { createProvider, type ProviderProfileName } from "../../src/providers/create-provider.ts";
+import type { ProviderTypeName } from "../../src/core/provider-types.ts";
+import { createProvider } from "../../src/providers/create-provider.ts";
 import { CollectingSink, callOf, chunk, DONE, failureOf, usageChunk } from "../support/provider-calls.ts";
 import { ScriptedProvider } from "../support/scripted-provider.ts";
 
@@ -15,7 +16,7 @@ const FRAMES = [
 /** After the finish reason the text is whole; before it, no way of ending makes it so. */
 const FRAMES_BEFORE_FINISH = 4;
 
-it.each<[ProviderProfileName, "ends" | "breaks"]>([
+it.each<[ProviderTypeName, "ends" | "breaks"]>([
   ["openai", "ends"],
   ["openai", "breaks"],
   ["deepseek", "ends"],

@@ -105,6 +105,26 @@ export function describeCorrections(kind: string, source: () => DatabaseSource):
         expect(flatten(again)).toEqual(flatten(before));
       }));
 
+    test("take back and keep what the provider says of the cost, whoever corrects", () =>
+      withDatabase(async ({ ledger, records, adjust, database }) => {
+        const early = { ...estimated(), providerCostPicoUsd: 1_500_000_000_000n };
+        const final = { ...lateOutcome(early), providerCostPicoUsd: 2_000_000_000_000n };
+        await ledger.settle(early);
+        await ledger.correct(final);
+        await adjust({ scope: "all" });
+        expect(await records()).toHaveLength(5);
+        const stated = await database.query(
+          "SELECT kind, provider_cost_usd::float8 AS usd FROM cost_record ORDER BY revision, kind DESC",
+        );
+        expect(stated).toEqual([
+          { kind: "charge", usd: 1.5 },
+          { kind: "reversal", usd: -1.5 },
+          { kind: "adjustment", usd: 2 },
+          { kind: "reversal", usd: -2 },
+          { kind: "adjustment", usd: 2 },
+        ]);
+      }));
+
     test("count once, however often and by whomever they are told, also in the batch of their charge", () =>
       withDatabase(async ({ database, ledger, records }) => {
         const early = estimated();

@@ -93,6 +93,23 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
         expect(JSON.parse(String(price?.tiers))).toMatchObject([{ above_tokens_in: 200_000 }]);
       }));
 
+    test("what a provider says of the cost stands beside it, and is no part of any sum", () =>
+      withDatabase(async (database, reader) => {
+        const ledger = createDatabaseLedger(database);
+        const stated = sampleOutcome({}, { providerCostPicoUsd: 1_234_570_000n });
+        const unstated = sampleOutcome();
+        await Promise.all([ledger.settle(stated), ledger.settle(unstated)]);
+        const rows = await database.query(
+          "SELECT attempt_id::text, provider_cost_usd::text FROM cost_record ORDER BY provider_cost_usd",
+        );
+        expect(rows).toEqual([
+          { attempt_id: stated.intent.attemptId, provider_cost_usd: "0.001234570000" },
+          { attempt_id: unstated.intent.attemptId, provider_cost_usd: null },
+        ]);
+        const { totals } = await reader.query(costQuery());
+        expect(totals.costPicoUsd).toBe(2n * (stated.costPicoUsd ?? 0n));
+      }));
+
     test("an attempt that is settled twice, also by another process, counts once", () =>
       withDatabase(async (database, reader) => {
         const outcome = sampleOutcome();

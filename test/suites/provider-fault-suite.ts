@@ -1,21 +1,10 @@
 import { describe, expect, it } from "vitest";
-import {
-  answersJson,
-  CollectingSink,
-  callOf,
-  chunk,
-  DONE,
-  event,
-  failureOf,
-  streams,
-  usageChunk,
-} from "../support/provider-calls.ts";
+import { answersJson, CollectingSink, callOf, failureOf, streams } from "../support/provider-calls.ts";
 import type { Script } from "../support/scripted-provider.ts";
 import type { SuiteContext } from "./provider-suite.ts";
 
 const HTML =
   "<html><head><title>502 Bad gateway</title></head><body>sk-proj-abcdefgh12345678 your prompt</body></html>";
-const STOP = chunk({}, "stop");
 const BYTES_IN_10_MB = 10_000_000;
 
 /** What a provider may do wrong once it was reached. None of it may pass for success. */
@@ -26,7 +15,7 @@ export function describeProviderFaults(context: SuiteContext): void {
   describeUnusualStreams(context);
 }
 
-function describeBadAnswers({ standIn, provider }: SuiteContext): void {
+function describeBadAnswers({ wire, standIn, provider }: SuiteContext): void {
   const complete = () => failureOf(provider().complete(callOf()));
   describe("bad unary answers", () => {
     const withBody = (body: string, contentType = "application/json"): Script => {
@@ -36,16 +25,7 @@ function describeBadAnswers({ standIn, provider }: SuiteContext): void {
       ["an empty body", withBody("")],
       ["truncated JSON", withBody('{"choices":[{"index":0,"mess')],
       ["HTML", withBody(HTML, "text/html")],
-      ["no choices", answersJson({ choices: [] })],
-      ["a choice without a message", answersJson({ choices: [{ index: 0, finish_reason: "stop" }] })],
-      [
-        "no finish reason",
-        answersJson({ choices: [{ index: 0, message: { content: "Hel" }, finish_reason: null }] }),
-      ],
-      [
-        "an unknown finish reason",
-        answersJson({ choices: [{ message: { content: "x" }, finish_reason: "wat" }] }),
-      ],
+      ...Object.entries(wire.badAnswers).map(([name, body]): [string, Script] => [name, answersJson(body)]),
       ["null", withBody("null")],
     ])("answers 200 with %s", async (_name, script) => {
       standIn().does(script);
@@ -56,7 +36,7 @@ function describeBadAnswers({ standIn, provider }: SuiteContext): void {
     });
 
     it("keeps the usage that a bad answer states", async () => {
-      standIn().does(answersJson({ choices: [], usage: { prompt_tokens: 7, completion_tokens: 0 } }));
+      standIn().does(answersJson(wire.answer([], wire.usage(7, 0))));
       const error = await complete();
       expect(error.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 7, tokensOut: 0 } });
     });
@@ -82,8 +62,8 @@ function describeBadAnswers({ standIn, provider }: SuiteContext): void {
     });
 
     it("takes an answer after blank lines, as sent under load", async () => {
-      const choices = [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "stop" }];
-      standIn().does(withBody(`\n\n\n${JSON.stringify({ choices })}`, "application/json; charset=utf-8"));
+      const answer = wire.answer([wire.choice("x", wire.finishReasons.stop)]);
+      standIn().does(withBody(`\n\n\n${JSON.stringify(answer)}`, "application/json; charset=utf-8"));
       expect((await provider().complete(callOf())).choices).toHaveLength(1);
     });
 
@@ -138,38 +118,36 @@ function describeErrorStatuses({ standIn, provider }: SuiteContext): void {
   });
 }
 
-function describeCutStreams({ standIn, provider }: SuiteContext): void {
+function describeCutStreams({ wire, standIn, provider }: SuiteContext): void {
+  const { begin, text, end, encoding } = wire;
+  const stop = wire.finish(wire.finishReasons.stop);
+  const sends = (...pieces: string[]) => streams(pieces, {}, encoding);
   const stream = (sink = new CollectingSink()) => failureOf(provider().stream(callOf(), sink.push));
   describe("streams that end too early or wrongly", () => {
     it.each<[string, Script, string]>([
-      ["without finish reason, cleanly", streams([chunk({ content: "Hel" })]), "PROVIDER_STREAM_CUT"],
+      ["without finish reason, cleanly", sends(begin, text("Hel")), "PROVIDER_STREAM_CUT"],
       [
-        "without finish reason, with [DONE]",
-        streams([chunk({ content: "Hel" }), DONE]),
+        "without finish reason, with the terminal event",
+        sends(begin, text("Hel"), end),
         "PROVIDER_STREAM_CUT",
       ],
-      [
-        "in the middle of an event",
-        streams([chunk({ content: "Hel" }), 'data: {"choi']),
-        "PROVIDER_STREAM_CUT",
-      ],
-      ["with only one of two choices finished", streams(twoChoices()), "PROVIDER_STREAM_CUT"],
-      ["with nothing at all", streams([]), "PROVIDER_BAD_RESPONSE"],
-      ["with comments only", streams([": hi\n\n"]), "PROVIDER_BAD_RESPONSE"],
-      ["with [DONE] only", streams([DONE]), "PROVIDER_BAD_RESPONSE"],
+      ["in the middle of an event", sends(begin, text("Hel"), wire.halfEvent), "PROVIDER_STREAM_CUT"],
+      ["with nothing at all", sends(), "PROVIDER_BAD_RESPONSE"],
+      ["with comments only", sends(": hi\n\n"), "PROVIDER_BAD_RESPONSE"],
+      ["with the terminal event only", sends(end), "PROVIDER_BAD_RESPONSE"],
       [
         "after a data line of garbage",
-        streams([chunk({ content: "Hel" }), event("{oops"), STOP, DONE]),
+        sends(begin, text("Hel"), wire.garbage, stop, end),
         "PROVIDER_BAD_RESPONSE",
       ],
       [
         "after a line that is no field",
-        streams([chunk({ content: "Hel" }), "%%garbage%%\n\n", STOP, DONE]),
+        sends(begin, text("Hel"), "%%garbage%%\n\n", stop, end),
         "PROVIDER_BAD_RESPONSE",
       ],
       [
         "with an unknown finish reason",
-        streams([chunk({ content: "x" }, "wat"), DONE]),
+        sends(begin, text("x"), wire.finish("wat"), end),
         "PROVIDER_BAD_RESPONSE",
       ],
     ])("ends %s", async (_name, script, reason) => {
@@ -177,26 +155,41 @@ function describeCutStreams({ standIn, provider }: SuiteContext): void {
       expect(await stream()).toMatchObject({ reason, billing: "maybe_billed" });
     });
 
-    it("says what was received and what usage was stated before the connection broke", async () => {
-      standIn().does((response) => {
-        response.writeHead(200, { "content-type": "text/event-stream" });
-        response.write(chunk({ content: "Grüß" }) + chunk({ content: "e" }) + usageChunk(9, 2));
-        setImmediate(() => response.socket?.destroy());
-      });
-      const sink = new CollectingSink();
-      expect(await stream(sink)).toMatchObject({
-        reason: "PROVIDER_STREAM_CUT",
-        received: { outputBytes: 7, deltas: 2 },
-        usage: { kind: "reported", usage: { tokensIn: 9, tokensOut: 2 } },
-      });
-      expect(sink.text).toBe("Grüße");
+    it.runIf(wire.severalChoices)("ends with only one of two choices finished", async () => {
+      const usage = wire.usageEvent(1, 2);
+      standIn().does(sends(begin, text("a", 0), text("b", 1), stop, usage, end));
+      expect(await stream()).toMatchObject({ reason: "PROVIDER_STREAM_CUT", billing: "maybe_billed" });
     });
+
+    it.runIf(!wire.endsWithoutTerminal)("ends without its terminal event", async () => {
+      const usage = wire.usageEnds ? "" : wire.usageEvent(3, 1);
+      standIn().does(sends(begin, text("x"), stop, usage));
+      expect(await stream()).toMatchObject({ reason: "PROVIDER_STREAM_CUT", billing: "maybe_billed" });
+    });
+
+    it.runIf(!wire.usageEnds)(
+      "says what was received and what usage was stated before the connection broke",
+      async () => {
+        standIn().does((response) => {
+          response.writeHead(200, { "content-type": "text/event-stream" });
+          response.write(begin + text("Grüß") + text("e") + stop + wire.usageEvent(9, 2), encoding);
+          setImmediate(() => response.socket?.destroy());
+        });
+        const sink = new CollectingSink();
+        expect(await stream(sink)).toMatchObject({
+          reason: "PROVIDER_STREAM_CUT",
+          received: { outputBytes: 7, deltas: 2 },
+          usage: { kind: "reported", usage: { tokensIn: 9, tokensOut: 2 } },
+        });
+        expect(sink.text).toBe("Grüße");
+      },
+    );
 
     it("refuses a line of 10 MB without holding it", async () => {
       let written = 0;
       standIn().does(async (response, { closed }) => {
         response.writeHead(200, { "content-type": "text/event-stream" });
-        response.write('data: {"choices":"');
+        response.write('data: {"padding":"');
         const gone = closed.then(() => true);
         while (written < BYTES_IN_10_MB) {
           written += 64 * 1024;
@@ -216,30 +209,28 @@ function describeCutStreams({ standIn, provider }: SuiteContext): void {
     it("refuses 200 with JSON or HTML where a stream was asked for, and reads an error in it", async () => {
       standIn().does((response) => void response.writeHead(200, { "content-type": "text/html" }).end(HTML));
       expect((await stream()).reason).toBe("PROVIDER_BAD_RESPONSE");
-      standIn().does(answersJson({ error: { message: "no money", code: "insufficient_quota" } }));
-      expect((await stream()).reason).toBe("PROVIDER_QUOTA_EXHAUSTED");
+      standIn().does(answersJson(wire.quotaError ?? {}));
+      const reason = wire.quotaError ? "PROVIDER_QUOTA_EXHAUSTED" : "PROVIDER_BAD_RESPONSE";
+      expect((await stream()).reason).toBe(reason);
     });
 
-    it("maps an SSE event named error", async () => {
-      standIn().does(streams([`event: error\n${event({ type: "rate_limit_error", message: "slow" })}`]));
+    it("maps an event that is an error", async () => {
+      standIn().does(sends(wire.rateLimitEvent));
       expect((await stream()).reason).toBe("PROVIDER_RATE_LIMITED");
     });
   });
 }
 
-function describeUnusualStreams({ standIn, provider }: SuiteContext): void {
+function describeUnusualStreams({ wire, standIn, provider }: SuiteContext): void {
+  const { begin, text, end, encoding } = wire;
+  const stop = wire.finish(wire.finishReasons.stop);
+  const sends = (...pieces: string[]) => streams(pieces, {}, encoding);
   describe("streams that are unusual but whole", () => {
     it("puts characters together that were split at every byte", async () => {
-      const text = [
-        chunk({ content: "Grüße 👋🏽 " }),
-        chunk({ content: "日本" }),
-        STOP,
-        usageChunk(1, 2),
-        DONE,
-      ].join("");
+      const body = [begin, text("Grüße 👋🏽 "), text("日本"), stop, wire.usageEvent(1, 2), end].join("");
       standIn().does(async (response) => {
         response.writeHead(200, { "content-type": "text/event-stream" });
-        for (const byte of Buffer.from(text)) {
+        for (const byte of Buffer.from(body, encoding)) {
           response.write(Buffer.of(byte));
           if (byte > 0x7f) await new Promise((resolve) => setImmediate(resolve));
         }
@@ -250,39 +241,41 @@ function describeUnusualStreams({ standIn, provider }: SuiteContext): void {
       expect(sink.text).toBe("Grüße 👋🏽 日本");
     });
 
-    it("accepts a clean end without [DONE] when finish reason and usage came", async () => {
-      standIn().does(streams([chunk({ content: "x" }), STOP, usageChunk(3, 1)]));
-      const end = await provider().stream(callOf(), new CollectingSink().push);
-      expect(end.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 3, tokensOut: 1 } });
+    it.runIf(wire.endsWithoutTerminal)(
+      "accepts a clean end without a terminal event when finish reason and usage came",
+      async () => {
+        standIn().does(sends(begin, text("x"), stop, wire.usageEvent(3, 1)));
+        const streamed = await provider().stream(callOf(), new CollectingSink().push);
+        expect(streamed.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 3, tokensOut: 1 } });
+      },
+    );
+
+    it.runIf(!wire.usageEnds)("says that usage is absent when none came before the end", async () => {
+      standIn().does(sends(begin, text("x"), stop, end));
+      const streamed = await provider().stream(callOf(), new CollectingSink().push);
+      expect(streamed.usage).toEqual({ kind: "absent" });
     });
 
-    it("says that usage is absent when none came before [DONE]", async () => {
-      standIn().does(streams([chunk({ content: "x" }), STOP, DONE]));
-      const end = await provider().stream(callOf(), new CollectingSink().push);
-      expect(end.usage).toEqual({ kind: "absent" });
-    });
-
-    it("takes CRLF lines, a byte order mark, a missing content type and a last event without a blank line", async () => {
-      const text = [chunk({ content: "x" }), STOP, usageChunk(3, 1)].join("").replaceAll("\n", "\r\n");
-      standIn().does((response) => void response.writeHead(200).end(`\uFEFF${text}data: [DONE]`));
-      const sink = new CollectingSink();
-      await provider().stream(callOf(), sink.push);
-      expect(sink.text).toBe("x");
-    });
+    it.runIf(encoding === "utf8")(
+      "takes CRLF lines, a byte order mark, a missing content type and a last event without a blank line",
+      async () => {
+        const body = [begin, text("x"), stop, wire.usageEvent(3, 1), end].join("").trimEnd();
+        standIn().does((response) => {
+          response.writeHead(200).end(`\uFEFF${body.replaceAll("\n", "\r\n")}`);
+        });
+        const sink = new CollectingSink();
+        await provider().stream(callOf(), sink.push);
+        expect(sink.text).toBe("x");
+      },
+    );
 
     it("pushes all frames of one read as one batch", async () => {
-      const frames = Array.from({ length: 30 }, (_, i) => chunk({ content: `w${i} ` })).join("");
-      standIn().does(streams([frames + STOP + usageChunk(1, 30) + DONE]));
+      const frames = Array.from({ length: 30 }, (_, i) => text(`w${i} `)).join("");
+      standIn().does(sends(begin + frames + stop + wire.usageEvent(1, 30) + end));
       const sink = new CollectingSink();
-      const end = await provider().stream(callOf(), sink.push);
-      expect(end.deltas).toBe(30);
+      const streamed = await provider().stream(callOf(), sink.push);
+      expect(streamed.deltas).toBe(30);
       expect(sink.batches).toHaveLength(1);
     });
   });
-}
-
-function twoChoices(): string[] {
-  const of = (index: number, delta: unknown, finishReason: string | null = null) =>
-    event({ choices: [{ index, delta, finish_reason: finishReason }] });
-  return [of(0, { content: "a" }), of(1, { content: "b" }), of(0, {}, "stop"), usageChunk(1, 2), DONE];
 }

@@ -1,21 +1,20 @@
 import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { ProviderError } from "../../src/core/provider-error.ts";
-import { CollectingSink, callOf, chunk, DONE, failureOf, usageChunk } from "../support/provider-calls.ts";
+import { CollectingSink, callOf, failureOf, streams } from "../support/provider-calls.ts";
 import type { Script } from "../support/scripted-provider.ts";
+import type { WireFormat } from "../support/wire-format.ts";
 import { providerAt, type SuiteContext } from "./provider-suite.ts";
 
 /** How much later than its limit a call may fail. */
 const TOLERANCE_MS = 250;
 
 const hangs: Script = () => {};
-const STOP = chunk({}, "stop");
-
 /** Begins a stream with the pieces, and leaves it open. */
-function begins(...pieces: string[]): Script {
+function begins({ encoding }: WireFormat, ...pieces: string[]): Script {
   return (response) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
-    response.write(pieces.join(""));
+    response.write(pieces.join(""), encoding);
   };
 }
 
@@ -27,17 +26,19 @@ export function describeProviderLimits(context: SuiteContext): void {
   describeUnreachable(context);
 }
 
-function describeTimeouts({ standIn, provider }: SuiteContext): void {
+function describeTimeouts({ wire, standIn, provider }: SuiteContext): void {
+  const { begin, text, empty, end, encoding } = wire;
+  const stop = wire.finish(wire.finishReasons.stop);
   const sink = () => new CollectingSink().push;
 
   it.each([
     ["total", "complete", { totalMs: 80 }, hangs],
-    ["total", "stream", { totalMs: 80 }, begins(chunk({ content: "a" }))],
+    ["total", "stream", { totalMs: 80 }, begins(wire, begin, text("a"))],
     ["first_token", "complete", { firstTokenMs: 80 }, hangs],
     ["first_token", "stream", { firstTokenMs: 80 }, hangs],
-    ["first_token", "stream", { firstTokenMs: 80 }, begins(chunk({ role: "assistant", content: "" }))],
-    ["idle", "stream", { idleMs: 80 }, begins(chunk({ content: "a" }))],
-    ["idle", "stream", { idleMs: 80 }, begins(chunk({ content: "a" }), STOP)],
+    ["first_token", "stream", { firstTokenMs: 80 }, begins(wire, begin, empty)],
+    ["idle", "stream", { idleMs: 80 }, begins(wire, begin, text("a"))],
+    ["idle", "stream", { idleMs: 80 }, begins(wire, begin, text("a"), stop)],
   ] as const)(
     "keeps the %s limit of a %s call and closes the socket",
     async (timeout, kind, timeouts, script) => {
@@ -58,20 +59,20 @@ function describeTimeouts({ standIn, provider }: SuiteContext): void {
   );
 
   it.each([
-    ["first_token", { firstTokenMs: 150 }, ""],
-    ["idle", { idleMs: 150 }, chunk({ content: "a" })],
+    ["first_token", { firstTokenMs: 150 }, begin],
+    ["idle", { idleMs: 150 }, begin + text("a")],
   ])(
     "does not let keep-alive comments and empty events put off the %s limit",
-    async (timeout, timeouts, begin) => {
+    async (timeout, timeouts, begun) => {
       standIn().does(async (response, { closed }) => {
         response.writeHead(200, { "content-type": "text/event-stream" });
-        response.write(begin);
+        response.write(begun, encoding);
         let open = true;
         void closed.then(() => {
           open = false;
         });
         while (open) {
-          response.write(`: keep-alive\n\n\n\n${chunk({ content: "" })}`);
+          response.write(wire.keepAlive + empty, encoding);
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
       });
@@ -85,14 +86,16 @@ function describeTimeouts({ standIn, provider }: SuiteContext): void {
   it("does not fail a stream that lasts longer than the idle limit but never pauses that long", async () => {
     standIn().does(async (response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(begin, encoding);
       for (let i = 0; i < 12; i += 1) {
-        response.write(chunk({ content: "x" }));
+        response.write(text("x"), encoding);
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
-      response.end(STOP + usageChunk(1, 12) + DONE);
+      response.end(stop + wire.usageEvent(1, 12) + end, encoding);
     });
-    const end = await provider().stream(callOf({ timeouts: { firstTokenMs: 400, idleMs: 400 } }), sink());
-    expect(end.deltas).toBe(12);
+    const timeouts = { firstTokenMs: 400, idleMs: 400 };
+    const streamed = await provider().stream(callOf({ timeouts }), sink());
+    expect(streamed.deltas).toBe(12);
   });
 
   it("sends nothing when no time is left", async () => {
@@ -103,7 +106,7 @@ function describeTimeouts({ standIn, provider }: SuiteContext): void {
   });
 }
 
-function describeAborts({ subject, standIn, provider }: SuiteContext): void {
+function describeAborts({ subject, wire, standIn, provider }: SuiteContext): void {
   it("closes the socket at once when a unary call is aborted", async () => {
     standIn().does(hangs);
     const controller = new AbortController();
@@ -115,25 +118,29 @@ function describeAborts({ subject, standIn, provider }: SuiteContext): void {
     expect((await closed) - abortedMs).toBeLessThan(100);
   });
 
-  it("says what an aborted stream had received, and keeps the error that the aborter gave", async () => {
-    standIn().does(begins(chunk({ content: "Grüße" }), usageChunk(4, 3)));
-    const controller = new AbortController();
-    const reason = new ProviderError("DEADLINE_EXCEEDED", "the deadline passed", { billing: "not_billed" });
-    const failure = failureOf(
-      provider().stream(callOf({ signal: controller.signal }), () => {
-        controller.abort(reason);
-        return undefined;
-      }),
-    );
-    expect(await failure).toMatchObject({
-      reason: "DEADLINE_EXCEEDED",
-      message: "the deadline passed",
-      billing: "maybe_billed",
-      received: { outputBytes: 7, deltas: 1 },
-      usage: { kind: "reported", usage: { tokensIn: 4, tokensOut: 3 } },
-    });
-    await standIn().onlyRequest.closed;
-  });
+  it.runIf(!wire.usageEnds)(
+    "says what an aborted stream had received and stated, and keeps the error that the aborter gave",
+    async () => {
+      const stop = wire.finish(wire.finishReasons.stop);
+      standIn().does(begins(wire, wire.begin, wire.text("Grüße"), stop, wire.usageEvent(4, 3)));
+      const controller = new AbortController();
+      const reason = new ProviderError("DEADLINE_EXCEEDED", "the deadline passed", { billing: "not_billed" });
+      const failure = failureOf(
+        provider().stream(callOf({ signal: controller.signal }), () => {
+          controller.abort(reason);
+          return undefined;
+        }),
+      );
+      expect(await failure).toMatchObject({
+        reason: "DEADLINE_EXCEEDED",
+        message: "the deadline passed",
+        billing: "maybe_billed",
+        received: { outputBytes: 7, deltas: 1 },
+        usage: { kind: "reported", usage: { tokensIn: 4, tokensOut: 3 } },
+      });
+      await standIn().onlyRequest.closed;
+    },
+  );
 
   it("sends nothing when the signal was aborted before", async () => {
     standIn().does(hangs);
@@ -156,22 +163,25 @@ function describeAborts({ subject, standIn, provider }: SuiteContext): void {
   });
 }
 
-function describeBackPressure({ standIn, provider }: SuiteContext): void {
+function describeBackPressure({ wire, standIn, provider }: SuiteContext): void {
+  const { begin, text, end, encoding } = wire;
+  const stop = wire.finish(wire.finishReasons.stop);
   it("reads nothing on from the provider while the sink's promise is open", async () => {
-    const frame = chunk({ content: "x".repeat(1_000) });
+    const frame = text("x".repeat(1_000));
     const frames = 20_000;
     let written = 0;
     standIn().does(async (response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(begin, encoding);
       for (; written < frames; written += 1) {
-        if (!response.write(frame)) await new Promise((resolve) => response.once("drain", resolve));
+        if (!response.write(frame, encoding)) await new Promise((resolve) => response.once("drain", resolve));
       }
-      response.end(STOP + usageChunk(1, frames) + DONE);
+      response.end(stop + wire.usageEvent(1, frames) + end, encoding);
     });
     let received = 0;
     let open: () => void = () => {};
     const blocked = Promise.withResolvers<void>();
-    const end = provider().stream(callOf({ timeouts: { idleMs: 5_000 } }), (deltas) => {
+    const streamed = provider().stream(callOf({ timeouts: { idleMs: 5_000 } }), (deltas) => {
       received += deltas.length;
       if (received !== deltas.length) return undefined;
       return new Promise((resolve) => {
@@ -189,20 +199,20 @@ function describeBackPressure({ standIn, provider }: SuiteContext): void {
     expect(written).toBeLessThan(frames);
     const receivedWhileBlocked = received;
     open();
-    expect((await end).deltas).toBe(frames);
+    expect((await streamed).deltas).toBe(frames);
     expect(received).toBe(frames);
     expect(receivedWhileBlocked).toBeLessThan(200);
   });
 
   it("does not count the time of a slow reader as the provider's silence", async () => {
-    standIn().does(begins(chunk({ content: "x" }), STOP, usageChunk(1, 1), DONE));
+    standIn().does(streams([begin, text("x"), stop, wire.usageEvent(1, 1), end], {}, encoding));
     const call = callOf({ timeouts: { firstTokenMs: 100, idleMs: 100 } });
-    const end = await provider().stream(call, () => new Promise((resolve) => setTimeout(resolve, 300)));
-    expect(end.deltas).toBe(1);
+    const streamed = await provider().stream(call, () => new Promise((resolve) => setTimeout(resolve, 300)));
+    expect(streamed.deltas).toBe(1);
   });
 
   it("closes the socket when the sink fails", async () => {
-    standIn().does(begins(chunk({ content: "x" })));
+    standIn().does(begins(wire, begin, text("x")));
     const error = await failureOf(
       provider().stream(callOf(), () => Promise.reject(new Error("reader gone"))),
     );

@@ -1,5 +1,6 @@
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import type { BillLine } from "../../simulator/bill.ts";
+import { PERSONALITIES } from "../../simulator/personalities.ts";
 import type { Script } from "../../simulator/script.ts";
 import * as simulated from "../../simulator/tokens.ts";
 
@@ -49,8 +50,8 @@ function visiblePieces(line: BillLine, script: Script): readonly string[] | unde
   const isOwnText = script.text !== undefined || script.toolCall !== undefined;
   if (isOwnText || script.fault === "splitUtf8") return undefined;
   const text = simulated.textTokens(line.tokensOut - line.reasoningTokens);
-  // The other personalities only count their reasoning.
-  return line.personality === "deepseek"
+  // The others only count their reasoning.
+  return PERSONALITIES.find(({ name }) => name === line.personality)?.showsReasoning
     ? [...simulated.reasoningTokens(line.reasoningTokens), ...text]
     : text;
 }

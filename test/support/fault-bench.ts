@@ -65,6 +65,8 @@ const MODELS: Readonly<Record<PersonalityName, string>> = {
   openai: "sim-model",
   deepseek: "sim-model",
   huggingface: "sim-org/sim-model:sim",
+  anthropic: "sim-model",
+  gemini: "sim-model",
 };
 
 const DEFAULT_GROUPS: Readonly<Record<string, ProviderGroup>> = {
@@ -114,7 +116,11 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
     rmSync(folder, { recursive: true, force: true });
     if (code !== 0) throw new Error(`the gateway exited with ${code}:\n${gateway.output()}`);
   };
-  const providerByAccount = new Map(providers.map(({ name, key }) => [accountOf(`Bearer ${key}`), name]));
+  const providerByAccount = new Map(
+    providers.flatMap(({ name, key }) =>
+      [`Bearer ${key}`, key].map((credential) => [accountOf(credential), name] as const),
+    ),
+  );
   return {
     ...{ gateway, simulator, clients, outcomes, calls, close, url: gateway.url },
     providerOf: ({ account = "" }) => providerByAccount.get(account),

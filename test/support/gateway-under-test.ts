@@ -5,6 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { KeyRole } from "../../gen/es/llmgateway/v1/access_pb.ts";
 import { type ApiKeySchema, KeyService } from "../../gen/es/llmgateway/v1/key_pb.ts";
 import type { BillLine } from "../../simulator/bill.ts";
+import type { PersonalityName } from "../../simulator/personalities.ts";
 import { costPicoUsd, LIST_PRICES } from "../../simulator/prices.ts";
 import type { Script } from "../../simulator/script.ts";
 import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
@@ -157,7 +158,7 @@ function simulatorRequests(simulator: Simulator, text: string): readonly Receive
 }
 
 /** What tells one of the simulator's providers how to answer the message in which it stands. */
-export function directive(personality: "openai" | "deepseek" | "huggingface", script: Script): string {
+export function directive(personality: PersonalityName, script: Script): string {
   return `[[sim:${personality} ${JSON.stringify(script)}]]`;
 }
 

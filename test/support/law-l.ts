@@ -212,8 +212,9 @@ function expectFlagged(pair: Matched, where: string): void {
   const { usage } = record;
   if (record.cost?.costUsd !== undefined) expect(record.cost.estimated, where).toBe(true);
   const byBytes = isEstimatedByBytes(record.flags);
+  if (record.flags.includes("INPUT_REPORTED")) expectInputExact(line, usage, where);
   // The input is assumed to be billed; a provider that hung may not have begun to read it.
-  if (line.tokensIn > 0 && script.tokensIn === undefined && script.cachedTokensIn === undefined)
+  else if (line.tokensIn > 0 && script.tokensIn === undefined && script.cachedTokensIn === undefined)
     expect(usage?.tokensIn, where).toBe(byBytes ? BigInt(line.tokensIn) : countedTokensIn(prompt));
   // Of a unary answer that never came nothing was seen.
   const isWhole = record.outcome === AttemptOutcome.SUCCEEDED && line.state === "completed";
@@ -248,6 +249,22 @@ function expectOrphan(evidence: Evidence, { line, record, script }: Matched, whe
   const unseenMs = CHECKPOINT_MS + ABORT_REACHES_PROVIDER_MS;
   if (line.stream && script.tokenDelayMs)
     expect(missed, where).toBeLessThanOrEqual(Math.ceil(unseenMs / script.tokenDelayMs) + 1);
+}
+
+/** A provider that states the input early leaves no doubt about it, whatever becomes of the answer. */
+function expectInputExact(line: BillLine, usage: CostRecord["usage"], where: string): void {
+  expect(
+    {
+      tokensIn: usage?.tokensIn,
+      cachedTokensIn: usage?.cacheReadTokensIn ?? 0n,
+      cacheWriteTokensIn: usage?.cacheWriteTokensIn ?? 0n,
+    },
+    where,
+  ).toEqual({
+    tokensIn: BigInt(line.tokensIn),
+    cachedTokensIn: BigInt(line.cachedTokensIn),
+    cacheWriteTokensIn: BigInt(line.cacheWriteTokensIn),
+  });
 }
 
 /** What a stream may have generated that did not reach the gateway before one of the two gave up. */

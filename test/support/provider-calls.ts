@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { CompletionInput, Message, StreamDelta, StreamSink } from "../../src/core/completion.ts";
 import type { CallTimeouts, ProviderCall } from "../../src/core/provider.ts";
 import { ProviderError } from "../../src/core/provider-error.ts";
+import { awsStreamOf } from "./aws-frames.ts";
 import type { Script } from "./scripted-provider.ts";
 
 const GENEROUS: CallTimeouts = { totalMs: 10_000, firstTokenMs: 10_000, idleMs: 10_000 };
@@ -47,6 +48,21 @@ export function userMessage(text: string): Message {
   return { role: "user", name: undefined, parts: [{ kind: "text", text }] };
 }
 
+export function messageOf(role: Message["role"], ...parts: Message["parts"]): Message {
+  return { role, name: undefined, parts };
+}
+
+/** The ProviderError that making a request fails with. */
+export function refusalOf(makeRequest: () => unknown): ProviderError {
+  try {
+    makeRequest();
+  } catch (error) {
+    if (error instanceof ProviderError) return error;
+    throw error;
+  }
+  throw new Error("expected a refusal");
+}
+
 /** A sink that keeps the batches it was given. */
 export class CollectingSink {
   readonly batches: (readonly StreamDelta[])[] = [];
@@ -85,18 +101,21 @@ function readFixture(path: string): string {
   return readFileSync(new URL(`../fixtures/${path}`, import.meta.url), "utf8");
 }
 
-function readResponse(path: string): ResponseFixture {
+export function readResponse(path: string): ResponseFixture {
   return JSON.parse(readFixture(path)) as ResponseFixture;
 }
 
 /**
  * Answers with a fixture: `.json` holds status, headers and body; `.sse` is the text of a stream, which has the
- * headers of `completion.json` in the same folder.
+ * headers of `completion.json` in the same folder; `.events` is one event of an AWS event stream a line.
  */
 export function answersWith(path: string): Script {
-  if (path.endsWith(".sse")) {
+  if (!path.endsWith(".json")) {
     const { headers } = readResponse(path.replace(/[^/]+$/, "completion.json"));
-    return streams([readFixture(path)], headers);
+    const text = readFixture(path);
+    return path.endsWith(".events")
+      ? streams([awsStreamOf(text)], headers, "latin1")
+      : streams([text], headers);
   }
   const { status, headers, body } = readResponse(path);
   return (response) => void response.writeHead(status, headers).end(JSON.stringify(body));
@@ -106,10 +125,14 @@ export function answersWith(path: string): Script {
 export function streams(
   pieces: readonly (string | Buffer)[],
   headers: Readonly<Record<string, string>> = {},
+  encoding: BufferEncoding = "utf8",
 ): Script {
   return (response) => {
     response.writeHead(200, { ...headers, "content-type": "text/event-stream" });
-    for (const piece of pieces) response.write(piece);
+    for (const piece of pieces) {
+      if (typeof piece === "string") response.write(piece, encoding);
+      else response.write(piece);
+    }
     response.end();
   };
 }

@@ -21,7 +21,7 @@ import { type HealthSource, healthMethods } from "../../src/server/handlers/heal
 import { keyMethods } from "../../src/server/handlers/key.ts";
 import { modelMethods } from "../../src/server/handlers/model.ts";
 import { reflectionMethods } from "../../src/server/handlers/reflection.ts";
-import type { NodeHandler } from "../../src/server/rpc/rpc-call.ts";
+import type { NodeHandler } from "../../src/server/node-exchange.ts";
 import { createRpcHandler, DEFAULT_RPC_LIMITS, type RpcLimits } from "../../src/server/rpc-handler.ts";
 
 const SERVICES = [CompletionService, CostService, KeyService, ModelService];

@@ -5,7 +5,7 @@ import type { PersonalityName } from "../../simulator/personalities.ts";
 import type { Script } from "../../simulator/script.ts";
 import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
 import { systemClock } from "../../src/core/clock.ts";
-import type { StreamDelta } from "../../src/core/completion.ts";
+import type { NativeRequest, StreamDelta } from "../../src/core/completion.ts";
 import type { AttemptOutcome, Ledger } from "../../src/core/ledger.ts";
 import type { CancelledStreams } from "../../src/core/provider.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
@@ -38,6 +38,8 @@ export interface BenchCompletion {
   readonly script?: Script;
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
+  /** The caller speaks the provider's dialect: request and answer are passed on as they were written. */
+  readonly relayed?: boolean;
   /** A promise means that the caller does not read on before it resolves. */
   readonly onDeltas?: (deltas: readonly StreamDelta[]) => Promise<void> | undefined;
 }
@@ -76,6 +78,8 @@ const MODELS: Readonly<Record<PersonalityName, string>> = {
   openai: "gpt-5-mini",
   deepseek: "deepseek-flash",
   huggingface: "meta-llama/Llama-3.3-70B-Instruct:groq",
+  anthropic: "claude-sonnet-4-5",
+  gemini: "gemini-2.5-flash",
 };
 
 export async function startSettlementBench(options: {
@@ -117,7 +121,7 @@ export async function startSettlementBench(options: {
     streamIdleMs: options.idleMs ?? 10_000,
     streamTotalMs: 60_000,
   };
-  const names = ["openai", "deepseek", "huggingface"] as const;
+  const names = Object.keys(MODELS) as readonly PersonalityName[];
   const providers = new Map(
     names.map((name) => {
       const provider = createProvider({
@@ -166,6 +170,7 @@ export async function startSettlementBench(options: {
         },
         repeatable: false,
         input: inputOf([userMessage(prompt)]),
+        native: completion.relayed ? nativeRequest(prompt, kind) : undefined,
         ...{ deadlineAtMs, telemetry, signal: completion.signal ?? new AbortController().signal },
       };
       const deltas = (batch: readonly StreamDelta[]) => {
@@ -190,4 +195,10 @@ export async function startSettlementBench(options: {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+function nativeRequest(prompt: string, kind: BenchCompletion["kind"]): NativeRequest {
+  const body = { model: "", messages: [{ role: "user", content: prompt }], stream: kind === "stream" };
+  const text = JSON.stringify(body);
+  return { dialect: "openai-chat", text, body, gatewayMembers: [], untranslatable: [] };
 }

@@ -18,6 +18,8 @@ export interface ChatRequestBody {
   readonly top_p?: number | undefined;
   readonly stop?: readonly string[] | undefined;
   readonly seed?: number | undefined;
+  /** Mistral's name for `seed`. */
+  readonly random_seed?: number | undefined;
   readonly user?: string | undefined;
   /** DeepSeek's name for `user`; at most 512 bytes. */
   readonly user_id?: string | undefined;

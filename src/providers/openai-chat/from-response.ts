@@ -1,37 +1,59 @@
 import type { Choice, MessagePart, ProviderAnswer } from "../../core/completion.ts";
-import { ProviderError } from "../../core/provider-error.ts";
 import type { BufferedResponse } from "../buffered-call.ts";
+import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
+import { finishFailed, unknownFinishReason } from "../finish-failure.ts";
+import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
-import { type JsonObject, parseJson, readArray, readObject, readText } from "../read-json.ts";
-import { type ErrorContext, mapErrorBody } from "./map-error.ts";
+import { countOutputBytes } from "../output-bytes.ts";
+import { readRequestId } from "../read-headers.ts";
+import { describeBody, type JsonObject, parseJson, readArray, readObject, readText } from "../read-json.ts";
+import { parseStatedCost } from "../stated-cost.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { mapUsage } from "./map-usage.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
-import { readRequestId } from "./read-headers.ts";
+
+/** What reading an answer needs to know of the provider. */
+export interface ChatContext {
+  readonly profile: OpenAiChatProfile;
+  readonly errors: ErrorRules;
+}
 
 /**
  * The answer in a 2xx response. The usage is read first, so that every error after it carries it.
  * @throws ProviderError PROVIDER_BAD_RESPONSE when it is no whole answer, or what an error object in it means.
  */
-export function fromChatResponse(response: BufferedResponse, context: ErrorContext): ProviderAnswer {
+export function fromChatResponse(
+  response: BufferedResponse,
+  context: ChatContext,
+  { relayed }: Relaying = NOT_RELAYED,
+): ProviderAnswer {
   const providerRequestId = readRequestId(response.headers, context.profile.requestIdHeaders);
   const body = readObject(parseJson(response.body));
   const usage = mapUsage(body?.usage, context.profile);
-  const seen: SeenSoFar = { usage, providerStatus: response.status, providerRequestId };
+  const providerCostPicoUsd = context.profile.statesCost
+    ? parseStatedCost(readObject(body?.usage)?.cost)
+    : undefined;
+  const seen: SeenSoFar = { usage, providerCostPicoUsd, providerStatus: response.status, providerRequestId };
   if (body === undefined) throw badResponse(describeBody(response.body), seen);
-  if (body.error !== undefined && body.error !== null) throw mapErrorBody(body, { ...context, seen });
+  if (body.error !== undefined && body.error !== null) {
+    throw mapErrorBody(body, { rules: context.errors, seen });
+  }
   const wireChoices = readArray(body.choices);
   if (wireChoices.length === 0) throw badResponse("no choices", seen);
   const choices = wireChoices.map((choice, position) => {
-    return fromWireChoice(readObject(choice), { position, seen, profile: context.profile });
+    return fromWireChoice(readObject(choice), { position, seen, profile: context.profile, relayed });
   });
-  let outputBytes = 0;
-  for (const choice of choices)
-    for (const part of choice.message.parts) outputBytes += countOutputBytes(part);
-  return { choices, responseModel: readText(body.model), usage, providerRequestId, outputBytes };
+  return {
+    choices,
+    responseModel: readText(body.model),
+    usage,
+    providerCostPicoUsd,
+    providerRequestId,
+    outputBytes: countOutputBytes(choices),
+  };
 }
 
-interface ChoiceContext {
+interface ChoiceContext extends Relaying {
   readonly position: number;
   readonly seen: SeenSoFar;
   readonly profile: OpenAiChatProfile;
@@ -44,27 +66,19 @@ function fromWireChoice(choice: JsonObject | undefined, context: ChoiceContext):
   const wireFinishReason = choice.finish_reason;
   if (typeof wireFinishReason !== "string") throw badResponse("a choice without a finish reason", seen);
   const finishReason = mapFinishReason(wireFinishReason, context.profile);
-  if (finishReason === undefined) {
-    throw badResponse(`unknown finish reason ${JSON.stringify(wireFinishReason.slice(0, 40))}`, seen);
-  }
-  if (typeof finishReason !== "string") {
-    throw new ProviderError(finishReason.failure, "the provider gave up on the answer", {
-      ...seen,
-      billing: "maybe_billed",
-      cause: wireFinishReason,
-    });
-  }
+  if (finishReason === undefined && !context.relayed) throw unknownFinishReason(wireFinishReason, seen);
+  if (typeof finishReason === "object") throw finishFailed(finishReason, wireFinishReason, seen);
   const { index } = choice;
   return {
     index: typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : position,
     message: { role: "assistant", name: undefined, parts: readParts(message) },
-    finishReason,
+    finishReason: finishReason ?? "stop",
   };
 }
 
 function readParts(message: JsonObject): readonly MessagePart[] {
   const parts: MessagePart[] = [];
-  const reasoning = readText(message.reasoning_content) ?? readText(message.reasoning);
+  const reasoning = readReasoning(message);
   if (reasoning !== undefined) parts.push({ kind: "reasoning", text: reasoning });
   const text = readContent(message.content);
   if (text !== undefined) parts.push({ kind: "text", text });
@@ -84,6 +98,14 @@ function readParts(message: JsonObject): readonly MessagePart[] {
   return parts;
 }
 
+/** Reasoning has a member of its own, of one name or the other; with Mistral it is a part of the content. */
+export function readReasoning(message: JsonObject): string | undefined {
+  const own = readText(message.reasoning_content) ?? readText(message.reasoning);
+  if (own !== undefined || !Array.isArray(message.content)) return own;
+  const thoughts = message.content.map((part) => readContent(readArray(readObject(part)?.thinking)) ?? "");
+  return readText(thoughts.join(""));
+}
+
 /** A string, or with some partners of HuggingFace an array of text parts. */
 export function readContent(content: unknown): string | undefined {
   if (!Array.isArray(content)) return readText(content);
@@ -94,21 +116,4 @@ export function readContent(content: unknown): string | undefined {
 /** JSON text, or with some partners the object itself. */
 export function readArguments(value: unknown): string | undefined {
   return readObject(value) ? JSON.stringify(value) : readText(value);
-}
-
-function countOutputBytes(part: MessagePart): number {
-  switch (part.kind) {
-    case "text":
-    case "reasoning":
-    case "refusal":
-      return Buffer.byteLength(part.text);
-    case "tool_call":
-      return Buffer.byteLength(part.argumentsJson);
-    default:
-      return 0;
-  }
-}
-
-function describeBody(body: string): string {
-  return body.trim() === "" ? "an empty body" : `no JSON object, ${body.length} characters`;
 }

@@ -1,18 +1,7 @@
-import type { IncomingHttpHeaders } from "node:http";
-import { type Billing, ProviderError, type ProviderErrorReason } from "../../core/provider-error.ts";
-import type { BufferedResponse } from "../buffered-call.ts";
-import type { SeenSoFar } from "../map-error.ts";
-import { parseJson, readObject } from "../read-json.ts";
-import { MAX_INSPECTED_LENGTH, toSafeText } from "../safe-text.ts";
+import type { ProviderErrorReason } from "../../core/provider-error.ts";
+import { type ErrorRules, isErrorStatus, type StatedError } from "../http-error.ts";
+import { type JsonObject, readArray, readObject, readText } from "../read-json.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
-import { readRetryAfterMs } from "./read-headers.ts";
-
-/** What the mapping of errors needs to know of the provider. */
-export interface ErrorContext {
-  readonly profile: OpenAiChatProfile;
-  /** Removed from every text that goes into an error. */
-  readonly secrets: readonly string[];
-}
 
 /** `code` or `type` of an error body. The quota ones come with status 429 but do not pass by waiting. */
 const REASON_BY_CODE: Readonly<Record<string, ProviderErrorReason>> = {
@@ -39,174 +28,37 @@ const REASON_BY_CODE: Readonly<Record<string, ProviderErrorReason>> = {
   invalid_request_error: "PROVIDER_INVALID_REQUEST",
 };
 
-/** Reasons whose message quotes the provider, since the caller has to change the request. */
-const QUOTES_PROVIDER: ReadonlySet<ProviderErrorReason> = new Set([
-  "PROVIDER_INVALID_REQUEST",
-  "CONTEXT_TOO_LONG",
-]);
-
-const MESSAGES: Partial<Record<ProviderErrorReason, string>> = {
-  PROVIDER_AUTHENTICATION: "the provider refused the gateway's credential",
-  PROVIDER_QUOTA_EXHAUSTED: "the gateway's account at the provider is out of quota",
-  PROVIDER_RATE_LIMITED: "the provider refused for its rate limit",
-  PROVIDER_OVERLOADED: "the provider is overloaded",
-  PROVIDER_MODEL_NOT_FOUND: "the provider does not know the model",
-  PROVIDER_INVALID_REQUEST: "the provider refused the request as invalid",
-  PROVIDER_BAD_RESPONSE: "the provider's answer was not understood",
-  CONTEXT_TOO_LONG: "the input exceeds the model's context",
-  CONTENT_FILTERED: "the provider's content filter refused",
-};
-
-interface StatedError {
-  readonly codes: readonly string[];
-  /** A code that is a number is an HTTP status, with the partners of HuggingFace for example. */
-  readonly status: number | undefined;
-  readonly message: string;
-}
-
-/** A response with another status than 2xx. */
-export function mapHttpError(
-  response: BufferedResponse,
-  context: ErrorContext & { seen: SeenSoFar },
-): ProviderError {
-  const body = readObject(parseJson(response.body));
-  const stated = body ? readStatedError(body) : { codes: [], status: undefined, message: "" };
-  let reason = classifyStatus(response.status, stated, context.profile);
-  const shouldRetry = response.headers["x-should-retry"];
-  // OpenAI's header overrides what its status says.
-  if (shouldRetry === "true" && reason === "PROVIDER_INVALID_REQUEST") reason = "PROVIDER_ERROR";
-  return createError(reason, stated, {
-    ...context,
-    // 499: the provider saw the gateway hang up, and some bill for what was done until then.
-    billing: response.status === 499 ? "maybe_billed" : "not_billed",
-    headers: response.headers,
-    metadata: shouldRetry === "false" ? { should_retry: "false" } : undefined,
-    text: stated.message === "" ? response.body : stated.message,
-  });
-}
-
-/** An error object that came with status 200: as the whole answer, or in the middle of a stream. */
-export function mapErrorBody(
-  body: Readonly<Record<string, unknown>>,
-  context: ErrorContext & { seen: SeenSoFar },
-): ProviderError {
-  const stated = readStatedError(body);
-  const reason = classifyCodes(stated) ?? (stated.status === undefined ? "PROVIDER_ERROR" : undefined);
-  return createError(reason ?? classifyStatus(stated.status ?? 500, stated, context.profile), stated, {
-    ...context,
-    billing: "maybe_billed",
-    headers: {},
-    metadata: undefined,
-    text: stated.message,
-  });
-}
-
-function classifyStatus(
-  status: number,
-  stated: StatedError,
-  profile: OpenAiChatProfile,
-): ProviderErrorReason {
-  const byCode = classifyCodes(stated);
-  if (status < 400) return "PROVIDER_BAD_RESPONSE";
-  if (status === 529 || profile.overloadedStatuses.includes(status)) return "PROVIDER_OVERLOADED";
-  if (status === 503) return byCode === "PROVIDER_OVERLOADED" ? byCode : "PROVIDER_ERROR";
-  if (status >= 500) return "PROVIDER_ERROR";
-  switch (status) {
-    case 401:
-      return "PROVIDER_AUTHENTICATION";
-    case 402:
-      return "PROVIDER_QUOTA_EXHAUSTED";
-    case 403:
-      // OpenAI answers 403 with this code when the project has no access to the model.
-      return byCode === "PROVIDER_MODEL_NOT_FOUND" ? byCode : "PROVIDER_AUTHENTICATION";
-    case 404:
-      return "PROVIDER_MODEL_NOT_FOUND";
-    case 408:
-    case 409:
-    case 425:
-    case 499:
-      return "PROVIDER_ERROR";
-    case 429:
-      return byCode === "PROVIDER_QUOTA_EXHAUSTED" ? byCode : "PROVIDER_RATE_LIMITED";
-    default:
-      return classifyRefusal(stated, byCode, profile);
-  }
-}
-
-/** 400, 413, 422 and the rest of 4xx: the request is at fault, and the code or the message says how. */
-function classifyRefusal(
-  stated: StatedError,
-  byCode: ProviderErrorReason | undefined,
-  profile: OpenAiChatProfile,
-): ProviderErrorReason {
-  if (byCode !== undefined && byCode !== "PROVIDER_INVALID_REQUEST") return byCode;
-  if (profile.contextTooLongPattern?.test(stated.message)) return "CONTEXT_TOO_LONG";
-  if (profile.contentFilteredPattern?.test(stated.message)) return "CONTENT_FILTERED";
-  return "PROVIDER_INVALID_REQUEST";
-}
-
-/** The code says more than the type; either may be missing. */
-function classifyCodes(stated: StatedError): ProviderErrorReason | undefined {
-  let found: ProviderErrorReason | undefined;
-  for (const code of stated.codes) {
-    const reason = Object.hasOwn(REASON_BY_CODE, code) ? REASON_BY_CODE[code] : undefined;
-    if (reason === "PROVIDER_QUOTA_EXHAUSTED") return reason;
-    found ??= reason;
-  }
-  return found;
+export function createErrorRules(profile: OpenAiChatProfile, secrets: readonly string[]): ErrorRules {
+  return {
+    readError: readStatedError,
+    reasonByCode: { ...REASON_BY_CODE, ...profile.errorCodes },
+    overloadedStatuses: profile.overloadedStatuses,
+    contextTooLongPattern: profile.contextTooLongPattern,
+    contentFilteredPattern: profile.contentFilteredPattern,
+    secrets,
+  };
 }
 
 /** `{error: {message, type, code}}`, `{error: "…"}`, `{message}` or `{detail}`: all of them occur. */
-function readStatedError(body: Readonly<Record<string, unknown>>): StatedError {
+function readStatedError(body: JsonObject): StatedError {
   const error = readObject(body.error) ?? body;
   const { code, type } = error;
   const codes = [code, type].filter((value) => typeof value === "string");
+  // A code that is a number is an HTTP status, with the partners of HuggingFace for example.
   const status = [code, error.status, error.http_status_code].find(isErrorStatus);
-  const text = [error.message, body.error, body.message, body.detail].find(
-    (value) => typeof value === "string" && value !== "",
-  );
-  return { codes, status, message: typeof text === "string" ? text : "" };
+  const texts = [error.message, body.error, body.message, body.detail, readViolation(body.detail)];
+  const text = texts.find((value) => typeof value === "string" && value !== "");
+  return {
+    codes,
+    status,
+    message: typeof text === "string" ? text : "",
+    words: { code, type, param: error.param },
+  };
 }
 
-function isErrorStatus(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 400 && value < 600;
-}
-
-interface ErrorFacts extends ErrorContext {
-  readonly seen: SeenSoFar;
-  readonly billing: Billing;
-  readonly headers: IncomingHttpHeaders;
-  readonly metadata: Readonly<Record<string, string>> | undefined;
-  readonly text: string;
-}
-
-function createError(reason: ProviderErrorReason, stated: StatedError, facts: ErrorFacts): ProviderError {
-  const { providerStatus } = facts.seen;
-  const summary = MESSAGES[reason] ?? "the provider failed";
-  const message = providerStatus === undefined ? summary : `${summary} (HTTP ${providerStatus})`;
-  const quote = QUOTES_PROVIDER.has(reason) ? toSafeText(stated.message, facts.secrets) : "";
-  return new ProviderError(reason, quote === "" ? message : `${message}: ${quote}`, {
-    ...facts.seen,
-    billing: facts.billing,
-    metadata: facts.metadata,
-    retryAfterMs: readRetryAfterMs(facts.headers),
-    cause: toLoggableCause(stated, facts),
-  });
-}
-
-/** What an error code looks like: a word, in which no prompt has room. */
-const CODE_PATTERN = /^[\w.:-]{1,64}$/;
-/** The title of a proxy's error page, such as `502 Bad Gateway`. */
-const TITLE_PATTERN = /<(?:title|h1)>\s*([^<]{1,80})</i;
-
-/**
- * The cause is logged, and what a provider or a server before it says of an error may quote the prompt (FastAPI, for
- * one, repeats the input that it refuses): only codes and titles are kept of it.
- */
-function toLoggableCause(stated: StatedError, { text, secrets }: ErrorFacts): string {
-  const codes = stated.codes.filter((code) => CODE_PATTERN.test(code));
-  if (codes.length > 0) return toSafeText(codes.join(" "), secrets);
-  const title = TITLE_PATTERN.exec(text.slice(0, MAX_INSPECTED_LENGTH))?.[1];
-  if (title !== undefined) return toSafeText(title, secrets);
-  return `an error without a code, of ${text.length} characters`;
+/** FastAPI's `{"detail":[{"loc":["body","temperature"],"msg":"…"}]}`, without the input that it repeats. */
+function readViolation(detail: unknown): string | undefined {
+  const violation = readObject(readArray(detail)[0]);
+  const message = readText(violation?.msg);
+  return message && `${readArray(violation?.loc).join(".")}: ${message}`;
 }

@@ -1,5 +1,6 @@
 import { parseUsage, type UsageReport } from "../../core/usage.ts";
-import { readObject } from "../read-json.ts";
+import { type JsonObject, readObject } from "../read-json.ts";
+import { sumOfCounts } from "../sum-of-counts.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 
 /**
@@ -12,15 +13,19 @@ export function mapUsage(usage: unknown, profile: OpenAiChatProfile): UsageRepor
   if (!stated) return { kind: "invalid", anomaly: "NOT_AN_INTEGER" };
   const promptDetails = readObject(stated.prompt_tokens_details);
   const completionDetails = readObject(stated.completion_tokens_details);
+  const reasoningTokensOut = completionDetails?.reasoning_tokens;
   const report = parseUsage({
     tokensIn: stated.prompt_tokens,
-    tokensOut: stated.completion_tokens,
+    tokensOut:
+      profile.reasoningMayBeExtra && isExtra(stated, reasoningTokensOut)
+        ? sumOfCounts([stated.completion_tokens, reasoningTokensOut])
+        : stated.completion_tokens,
     cacheReadTokensIn:
       profile.cacheUsage === "prompt_cache_hit_tokens"
         ? (stated.prompt_cache_hit_tokens ?? promptDetails?.cached_tokens)
         : promptDetails?.cached_tokens,
     cacheWriteTokensIn: promptDetails?.cache_write_tokens,
-    reasoningTokensOut: completionDetails?.reasoning_tokens,
+    reasoningTokensOut,
   });
   if (profile.cacheUsage !== "prompt_cache_hit_tokens" || report.kind !== "reported") return report;
   // DeepSeek: prompt_tokens = hit + miss. Uncached tokens are counted as the rest, so misses only confirm it.
@@ -34,7 +39,8 @@ export function mapUsage(usage: unknown, profile: OpenAiChatProfile): UsageRepor
   return cacheTokens > report.usage.tokensIn ? { kind: "invalid", anomaly: "CACHE_EXCEEDS_INPUT" } : report;
 }
 
-/** The usage stated last counts; a chunk that states none takes nothing back. */
-export function latestUsage(before: UsageReport, stated: UsageReport): UsageReport {
-  return stated.kind === "absent" ? before : stated;
+/** Whether the total says that the reasoning is not part of the completion. */
+function isExtra(stated: JsonObject, reasoningTokens: unknown): boolean {
+  const extra = sumOfCounts([stated.prompt_tokens, stated.completion_tokens, reasoningTokens]);
+  return reasoningTokens !== undefined && stated.total_tokens === extra;
 }

@@ -1,22 +1,34 @@
 import type { FinishReason } from "../../core/completion.ts";
-import type { CancelledStreams } from "../../core/provider.ts";
 import type { ProviderErrorReason } from "../../core/provider-error.ts";
-
-/** How a finish reason reads that means a failure and no answer. */
-export interface FinishFailure {
-  readonly failure: Extract<ProviderErrorReason, "PROVIDER_OVERLOADED" | "PROVIDER_ERROR">;
-}
+import type { FinishFailure } from "../finish-failure.ts";
 
 /** Everything in which one provider of the OpenAI-chat dialect differs from another. */
 export interface OpenAiChatProfile {
   readonly maxTokensField: "max_completion_tokens" | "max_tokens";
-  readonly endUserField: "user" | "user_id";
+  /** Undefined where the provider takes none: the end user is then only on the ledger. */
+  readonly endUserField: "user" | "user_id" | undefined;
+  readonly seedField: "seed" | "random_seed";
+  /** Header of the key: `Authorization: Bearer`, or the bare key in `api-key`. */
+  readonly keyHeader: "authorization" | "api-key";
+  /** Whether a stream states usage only when asked by `stream_options.include_usage`. */
+  readonly asksForUsage: boolean;
   /** Whether `stream_options.include_obfuscation` is known to the provider. */
   readonly takesObfuscationOption: boolean;
+  /** Whether it knows the role `developer`; if not, such messages of native requests become `system` messages. */
+  readonly takesDeveloperRole: boolean;
   /** Whether reasoning of earlier turns is sent back, as `reasoning_content`. If not, it is left out. */
   readonly takesReasoning: boolean;
   /** Where tokens read from the cache are stated: `prompt_tokens_details`, or DeepSeek's hit and miss counts. */
   readonly cacheUsage: "prompt_tokens_details" | "prompt_cache_hit_tokens";
+  /** Member of a stream's chunk that may hold `usage` and `error` besides the chunk itself: Groq's `x_groq`. */
+  readonly chunkExtension: string | undefined;
+  /**
+   * Whether reasoning tokens may come on top of `completion_tokens` instead of being a part of them; `total_tokens`
+   * then tells.
+   */
+  readonly reasoningMayBeExtra: boolean;
+  /** Whether `usage.cost` states what the call costs, in USD. */
+  readonly statesCost: boolean;
   /** Finish reasons beyond `stop`, `length`, `tool_calls`, `function_call` and `content_filter`. */
   readonly finishReasons: Readonly<Record<string, FinishReason | FinishFailure>>;
   /**
@@ -25,8 +37,8 @@ export interface OpenAiChatProfile {
    * (usage is then absent, and estimated by the caller).
    */
   readonly endWithoutDone: "needs_usage" | "needs_finish_reason_only";
-  /** What it bills for a call that is given up, unless the configuration says otherwise. */
-  readonly cancelledStreams: CancelledStreams;
+  /** Codes and types of errors beyond OpenAI's. */
+  readonly errorCodes: Readonly<Record<string, ProviderErrorReason>>;
   /** Response headers that carry the provider's request id; the first that is there counts. */
   readonly requestIdHeaders: readonly string[];
   /** Statuses that mean overload by themselves, whatever the body says. */

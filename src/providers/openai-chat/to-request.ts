@@ -1,5 +1,4 @@
 import type {
-  CompletionInput,
   ImageSource,
   Message,
   MessagePart,
@@ -7,8 +6,8 @@ import type {
   Tool,
   ToolChoice,
 } from "../../core/completion.ts";
-import { ProviderError } from "../../core/provider-error.ts";
-import { parseJson, readObject } from "../read-json.ts";
+import type { DialectCall } from "../dialect.ts";
+import { encodeImage, invalidRequest, joinText, toJsonObject, toSafeNumber } from "../request-parts.ts";
 import type {
   ChatAssistantMessage,
   ChatContentPart,
@@ -25,10 +24,7 @@ import type { OpenAiChatProfile } from "./profile.ts";
  * The body of `POST /chat/completions`. Members that are undefined are left out when it is made JSON.
  * @throws ProviderError PROVIDER_INVALID_REQUEST, not billed, for what the dialect cannot say.
  */
-export function toChatRequest(
-  call: { readonly model: string; readonly input: CompletionInput; readonly stream: boolean },
-  profile: OpenAiChatProfile,
-): ChatRequestBody {
+export function toChatRequest(call: DialectCall, profile: OpenAiChatProfile): ChatRequestBody {
   const { input } = call;
   const hasTools = input.tools.length > 0;
   return {
@@ -43,13 +39,14 @@ export function toChatRequest(
     temperature: input.temperature,
     top_p: input.topP,
     stop: input.stop.length > 0 ? input.stop : undefined,
-    seed: input.seed === undefined ? undefined : toSafeNumber(input.seed),
-    [profile.endUserField]: input.endUser,
+    [profile.seedField]: input.seed === undefined ? undefined : toSafeNumber(input.seed, "seed"),
+    ...(profile.endUserField && { [profile.endUserField]: input.endUser }),
     ...(call.stream ? streamMembers(profile) : undefined),
   };
 }
 
 function streamMembers(profile: OpenAiChatProfile): Pick<ChatRequestBody, "stream" | "stream_options"> {
+  if (!profile.asksForUsage) return { stream: true };
   return {
     stream: true,
     stream_options: {
@@ -70,7 +67,7 @@ function toChatMessages(message: Message, profile: OpenAiChatProfile): readonly 
       return [toAssistantMessage(message, profile)];
     case "tool":
       if (message.parts.some((part) => part.kind !== "tool_result")) {
-        throw invalid("a tool message may only hold tool results");
+        throw invalidRequest("a tool message may only hold tool results");
       }
       return toolMessages(message.parts);
     default:
@@ -101,14 +98,14 @@ function toContentPart(part: MessagePart): ChatContentPart {
     case "image":
       return { type: "image_url", image_url: { url: toImageUrl(part.source), detail: part.detail } };
     default:
-      throw invalid(`a user message cannot hold a ${part.kind} part`);
+      throw invalidRequest(`a user message cannot hold a ${part.kind} part`);
   }
 }
 
 function toImageUrl(source: ImageSource): string {
   if (source.kind === "url") return source.url;
-  const { buffer, byteOffset, byteLength } = source.bytes;
-  return `data:${source.mediaType};base64,${Buffer.from(buffer, byteOffset, byteLength).toString("base64")}`;
+  const image = encodeImage(source);
+  return `data:${image?.mediaType};base64,${image?.base64}`;
 }
 
 function toAssistantMessage(message: Message, profile: OpenAiChatProfile): ChatAssistantMessage {
@@ -126,7 +123,7 @@ function toAssistantMessage(message: Message, profile: OpenAiChatProfile): ChatA
         type: "function",
         function: { name: part.name, arguments: part.argumentsJson },
       });
-    } else throw invalid(`an assistant message cannot hold a ${part.kind} part`);
+    } else throw invalidRequest(`an assistant message cannot hold a ${part.kind} part`);
   }
   return {
     role: "assistant",
@@ -138,15 +135,6 @@ function toAssistantMessage(message: Message, profile: OpenAiChatProfile): ChatA
   };
 }
 
-function joinText(parts: readonly MessagePart[], role: string): string {
-  return parts
-    .map((part) => {
-      if (part.kind === "text") return part.text;
-      throw invalid(`a ${role} message cannot hold a ${part.kind} part`);
-    })
-    .join("");
-}
-
 function toChatTool(tool: Tool): ChatTool {
   return {
     type: "function",
@@ -156,7 +144,7 @@ function toChatTool(tool: Tool): ChatTool {
       parameters:
         tool.parametersJsonSchema === undefined
           ? undefined
-          : toSchema(tool.parametersJsonSchema, `the parameters of tool ${tool.name}`),
+          : toJsonObject(tool.parametersJsonSchema, `the parameters of tool ${tool.name}`),
       strict: tool.strict,
     },
   };
@@ -172,30 +160,8 @@ function toChatResponseFormat(format: ResponseFormat): ChatResponseFormat {
     type: "json_schema",
     json_schema: {
       name: format.name,
-      schema: toSchema(format.schemaJson, "the schema of the response format"),
+      schema: toJsonObject(format.schemaJson, "the schema of the response format"),
       strict: format.strict,
     },
   };
-}
-
-function toSchema(json: string, what: string): unknown {
-  const schema = readObject(parseJson(json));
-  if (schema === undefined) throw invalid(`${what} is not a JSON object`);
-  return schema;
-}
-
-function toSafeNumber(value: bigint): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw invalid("the seed exceeds ±(2^53 − 1)");
-  return number;
-}
-
-function invalid(detail: string): ProviderError {
-  return new ProviderError(
-    "PROVIDER_INVALID_REQUEST",
-    `the request cannot be sent to the provider: ${detail}`,
-    {
-      billing: "not_billed",
-    },
-  );
 }

@@ -1,19 +1,16 @@
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { compatibleProfile } from "./compatible.ts";
 
 /**
  * DeepSeek's chat completions, `https://api.deepseek.com` (no `/v1`), as documented in November 2026. Under load it
  * sends empty lines before a unary answer and `: keep-alive` comments in a stream; neither counts as progress.
  */
 export const deepseekProfile: OpenAiChatProfile = {
-  maxTokensField: "max_tokens",
+  ...compatibleProfile,
   endUserField: "user_id",
-  takesObfuscationOption: false,
   takesReasoning: true,
   cacheUsage: "prompt_cache_hit_tokens",
   finishReasons: { insufficient_system_resource: { failure: "PROVIDER_OVERLOADED" } },
-  endWithoutDone: "needs_usage",
-  // Cancelling stops generation and billing (openrouter.ai/docs/api-reference/streaming, November 2026).
-  cancelledStreams: "estimate",
   requestIdHeaders: ["x-ds-trace-id", "x-request-id"],
   // Documented as "server overloaded".
   overloadedStatuses: [503],

@@ -1,4 +1,5 @@
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { compatibleProfile } from "./compatible.ts";
 
 /**
  * HuggingFace Inference Providers, `https://router.huggingface.co/v1`. The router passes the partner's answer on, so
@@ -6,11 +7,7 @@ import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
  * without which the call cannot be priced; it is sent as it is.
  */
 export const huggingfaceProfile: OpenAiChatProfile = {
-  maxTokensField: "max_tokens",
-  endUserField: "user",
-  takesObfuscationOption: false,
-  takesReasoning: false,
-  cacheUsage: "prompt_tokens_details",
+  ...compatibleProfile,
   finishReasons: {
     eos: "stop",
     eos_token: "stop",
@@ -20,10 +17,6 @@ export const huggingfaceProfile: OpenAiChatProfile = {
     error: { failure: "PROVIDER_ERROR" },
   },
   endWithoutDone: "needs_finish_reason_only",
-  // Billed for the full completion (openrouter.ai/docs/api-reference/streaming, November 2026), as by most partners.
-  cancelledStreams: "drain",
   requestIdHeaders: ["inference-id", "x-request-id"],
-  overloadedStatuses: [],
   contextTooLongPattern: /maximum context length|context window|inputs? tokens? .*must be <=/i,
-  contentFilteredPattern: undefined,
 };

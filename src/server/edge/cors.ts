@@ -16,10 +16,43 @@ const ALLOWED_HEADERS = [
   "Authorization",
   "X-Api-Key",
   "X-Request-Id",
+  "Idempotency-Key",
+  // What OpenAI's clients send.
+  "OpenAI-Organization",
+  "OpenAI-Project",
+  ...[
+    "Arch",
+    "Helper-Method",
+    "Lang",
+    "OS",
+    "Package-Version",
+    "Retry-Count",
+    "Runtime",
+    "Runtime-Version",
+  ].map((name) => `X-Stainless-${name}`),
+  "X-Stainless-Timeout",
+  "X-LLM-Gateway-Timeout-Ms",
   "Traceparent",
   "Tracestate",
 ].join(", ");
-const EXPOSED_HEADERS = [...connectCors.exposedHeaders, "Retry-After", "X-Request-Id"].join(", ");
+const EXPOSED_HEADERS = [
+  ...connectCors.exposedHeaders,
+  ...["Retry-After", "Retry-After-Ms", "X-Request-Id", "X-Should-Retry"],
+  ...[
+    "Attempts",
+    "Cost-Estimated",
+    "Cost-Unpriced",
+    "Cost-Usd",
+    "Error-Reason",
+    "Ignored",
+    "Model",
+    "Provider",
+  ].map((name) => `X-LLM-Gateway-${name}`),
+  ...["Limit", "Remaining", "Reset"].flatMap((name) => [
+    `X-RateLimit-${name}-Requests`,
+    `X-RateLimit-${name}-Tokens`,
+  ]),
+].join(", ");
 /** How long a browser may remember a preflight: two hours, the most that Chromium keeps. */
 const MAX_AGE_SECONDS = 7200;
 

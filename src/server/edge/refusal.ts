@@ -1,9 +1,10 @@
 import type { ErrorReason } from "../../core/error-table.ts";
 import { GatewayError } from "../../core/errors.ts";
 import { toHttpError } from "../error-map.ts";
+import { commonResponse, requestIdOf } from "../node-exchange.ts";
+import { toOpenAiError } from "../openai/openai-error.ts";
 import { protocolOf } from "../rpc/protocol.ts";
 import { rejectCall } from "../rpc/reject-call.ts";
-import { commonResponse, requestIdOf } from "../rpc/rpc-call.ts";
 import { releaseRequest } from "../rpc/write-response.ts";
 import { type EdgeRequest, type EdgeResponse, isHttp2, sendAnswer } from "./handler.ts";
 import { isRpcPath, pathOf } from "./rpc-path.ts";
@@ -25,7 +26,7 @@ const MAX_DROPPED_BODY_BYTES = 64 * 1024;
 
 /**
  * Answers a request with an error, in the protocol in which it came, without reading its body: RPCs as the RPC layer
- * does, any other path with `{"error": {…}}` as the plain routes do. Does nothing when an answer has begun.
+ * does, paths of the OpenAI-compatible API as it does, any other path with `{"error": {…}}` as the plain routes do. Does nothing when an answer has begun.
  */
 export function refuse(request: EdgeRequest, response: EdgeResponse, refusal: Refusal): void {
   if (response.headersSent || response.destroyed) return;
@@ -37,13 +38,20 @@ export function refuse(request: EdgeRequest, response: EdgeResponse, refusal: Re
     rejectCall(request, common, error, { headers, ...(httpStatus === undefined ? {} : { httpStatus }) });
     return;
   }
-  const plain = toHttpError(error, requestIdOf(request));
+  const requestId = requestIdOf(request);
+  const isOpenAi = isOpenAiPath(pathOf(request.url));
+  const plain = isOpenAi ? toOpenAiError(error, requestId) : toHttpError(error, requestId);
   releaseRequest(request, common);
   sendAnswer(request, response, {
     status: httpStatus ?? plain.status,
     headers: { ...plain.headers, ...headers, "content-type": "application/json" },
     body: JSON.stringify(plain.body),
   });
+}
+
+/** Of a route that is there or not: clients of the API ask for more than there is, and read the error. */
+function isOpenAiPath(path: string): boolean {
+  return path.startsWith("/v1/") && !path.startsWith("/v1/costs");
 }
 
 /** Whether the request is for the RPC layer: by its path, or since it is framed as gRPC or a Connect stream. */

@@ -16,7 +16,9 @@ const SINGLE: ReadonlySet<string> = new Set([
   "content-type",
   "grpc-timeout",
   "host",
+  "idempotency-key",
   "x-api-key",
+  "x-llm-gateway-timeout-ms",
   "x-request-id",
 ]);
 

@@ -7,8 +7,8 @@ import {
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { GatewayError } from "../../core/errors.ts";
 import { errorHeaders, toConnectError } from "../error-map.ts";
+import { type NodeRequest, type NodeResponse, requestIdOf } from "../node-exchange.ts";
 import { protocolOf } from "./protocol.ts";
-import { type NodeRequest, type NodeResponse, requestIdOf } from "./rpc-call.ts";
 import { releaseRequest } from "./write-response.ts";
 
 /** The flag of the envelope that carries the trailers of gRPC-Web. */

@@ -2,7 +2,8 @@ import { constants } from "node:http2";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { GatewayError } from "../../core/errors.ts";
-import { http2StreamOf, type NodeRequest, type NodeResponse, type RpcCall } from "./rpc-call.ts";
+import { http2StreamOf, type NodeRequest, type NodeResponse } from "../node-exchange.ts";
+import type { RpcCall } from "./rpc-call.ts";
 
 /** How long a caller that was answered before it had sent everything may take to send the rest. */
 const MAX_LINGER_MS = 1_000;

@@ -142,6 +142,62 @@ describe("the file", () => {
     expect(policies.get("deepseek")).toBeUndefined();
   });
 
+  it("takes what it does not say of a provider from the provider's type", () => {
+    const { providers } = load(
+      [
+        "providers:",
+        "  claude: { type: anthropic }",
+        "  local: { type: ollama, base_url: 'http://127.0.0.1:11434/v1' }",
+        "  aws-eu: { type: bedrock, region: eu-central-1, api_key_env: OWN_KEY }",
+        "  guarded: { type: vllm, base_url: 'http://vllm:8000/v1', api_key_env: OWN_KEY }",
+      ].join("\n"),
+      { ANTHROPIC_API_KEY: "sk-ant", OWN_KEY: "own" },
+    );
+    const named = new Map(
+      providers.map(({ name, profile, baseUrl, apiKey }) => [name, [profile, baseUrl, apiKey]]),
+    );
+    expect(named.get("claude")).toEqual(["anthropic", "https://api.anthropic.com/v1", "sk-ant"]);
+    expect(named.get("local")).toEqual(["ollama", "http://127.0.0.1:11434/v1", undefined]);
+    expect(named.get("aws-eu")).toEqual([
+      "bedrock",
+      "https://bedrock-runtime.eu-central-1.amazonaws.com",
+      "own",
+    ]);
+    expect(named.get("guarded")).toEqual(["vllm", "http://vllm:8000/v1", "own"]);
+  });
+
+  it.each([
+    [
+      "{ base_url: 'https://x.example' }",
+      "CONFIG_FILE: providers.p: exactly one of type and profile is required",
+    ],
+    [
+      "{ type: openai, profile: openai }",
+      "CONFIG_FILE: providers.p: exactly one of type and profile is required",
+    ],
+    ["{ type: azure-openai }", "CONFIG_FILE: providers.p: base_url is required with the type azure-openai"],
+    ["{ type: bedrock }", "CONFIG_FILE: providers.p: region is required with the type bedrock"],
+    [
+      "{ type: bedrock, region: eu-central-1 }",
+      "CONFIG_FILE: providers.p: Bedrock needs its key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ],
+    [
+      "{ type: openai, region: eu-central-1 }",
+      "CONFIG_FILE: providers.p: only a provider of type bedrock has a region",
+    ],
+    [
+      "{ type: mistral, base_url: 'https://elsewhere.example/v1' }",
+      "CONFIG_FILE: providers.p: api_key_env is required with a base_url of one's own",
+    ],
+    ["{ type: mistral }", "CONFIG_FILE: providers.p: MISTRAL_API_KEY is not set"],
+    [
+      "{ type: ollama, base_url: 'http://x:1/v1', api_key_env: OWN_KEY }",
+      "CONFIG_FILE: providers.p: OWN_KEY is not set",
+    ],
+  ])("with a provider %s is a mistake", (entry, issue) => {
+    expect(issuesOf(`providers: { p: ${entry} }`)).toEqual([issue]);
+  });
+
   it("says once what is wrong with a provider's key", () => {
     const yaml =
       "providers: { eu: { profile: openai, base_url: 'https://eu.example.com', api_key_env: EU_KEY } }";

@@ -175,6 +175,84 @@ describe("providers", () => {
     ]);
   });
 
+  it.each<[string, string | undefined]>([
+    ["anthropic", "https://api.anthropic.com/v1"],
+    ["gemini", "https://generativelanguage.googleapis.com/v1beta"],
+    ["mistral", "https://api.mistral.ai/v1"],
+    ["groq", "https://api.groq.com/openai/v1"],
+    ["together", "https://api.together.ai/v1"],
+    ["openrouter", "https://openrouter.ai/api/v1"],
+    ["xai", "https://api.x.ai/v1"],
+    ["fireworks", "https://api.fireworks.ai/inference/v1"],
+  ])("%s is configured by its key alone, and is no part of the default chain", (name, baseUrl) => {
+    const { providers, defaultChain } = loadConfig({ [`${name.toUpperCase()}_API_KEY`]: "k-1" });
+    expect(providers).toEqual([
+      { name, profile: name, baseUrl, apiKey: "k-1", headers: {}, timeoutMs: 30_000 },
+    ]);
+    expect(defaultChain).toEqual([]);
+  });
+
+  it("whose host only the operator knows need a base URL", () => {
+    const key = { AZURE_OPENAI_API_KEY: "k-1" };
+    expect(issuesOf(key)).toEqual(["AZURE_OPENAI_BASE_URL is not set"]);
+    expect(issuesOf({ ...key, AZURE_OPENAI_BASE_URL: "ftp://x" })).toEqual([
+      "AZURE_OPENAI_BASE_URL must be a URL that starts with https:// or http://",
+    ]);
+    const baseUrl = "https://mine.openai.azure.com/openai/v1";
+    expect(loadConfig({ ...key, AZURE_OPENAI_BASE_URL: baseUrl }).providers).toMatchObject([
+      { name: "azure-openai", baseUrl, apiKey: "k-1" },
+    ]);
+  });
+
+  it.each(["ollama", "vllm"])("%s needs no key, only its base URL", (name) => {
+    const url = { [`${name.toUpperCase()}_BASE_URL`]: "http://127.0.0.1:11434/v1" };
+    const [provider] = loadConfig(url).providers;
+    expect(provider).toMatchObject({ name, baseUrl: "http://127.0.0.1:11434/v1", apiKey: undefined });
+    const [withKey] = loadConfig({ ...url, [`${name.toUpperCase()}_API_KEY`]: "k-1" }).providers;
+    expect(withKey?.apiKey).toBe("k-1");
+  });
+
+  it("Bedrock is configured by its region, with its own key or with AWS credentials", () => {
+    const region = { BEDROCK_REGION: "eu-central-1" };
+    const aws = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "aws-secret" };
+    const bedrock = {
+      name: "bedrock",
+      profile: "bedrock",
+      baseUrl: "https://bedrock-runtime.eu-central-1.amazonaws.com",
+      headers: {},
+      timeoutMs: 30_000,
+    };
+    expect(loadConfig({ ...region, BEDROCK_API_KEY: "k-1", ...aws }).providers).toEqual([
+      { ...bedrock, apiKey: "k-1", aws: undefined },
+    ]);
+    const credentials = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "aws-secret", region: "eu-central-1" };
+    expect(loadConfig({ ...region, ...aws }).providers).toEqual([
+      { ...bedrock, apiKey: undefined, aws: { ...credentials, sessionToken: undefined } },
+    ]);
+    const temporary = {
+      ...region,
+      ...aws,
+      AWS_SESSION_TOKEN: "token",
+      BEDROCK_BASE_URL: "https://vpce.example",
+    };
+    expect(loadConfig(temporary).providers).toMatchObject([
+      { baseUrl: "https://vpce.example", aws: { ...credentials, sessionToken: "token" } },
+    ]);
+    // They are often there for something else.
+    expect(loadConfig(aws).demo).toBe(true);
+  });
+
+  it.each([
+    [{ BEDROCK_API_KEY: "k-1" }, "BEDROCK_REGION is not set"],
+    [{ BEDROCK_REGION: "evil.example/x" }, "BEDROCK_REGION must be an AWS region such as eu-central-1"],
+    [
+      { BEDROCK_REGION: "eu-central-1", AWS_ACCESS_KEY_ID: "AKIDEXAMPLE" },
+      "BEDROCK_REGION: Bedrock needs its key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ],
+  ])("Bedrock's environment %j is a mistake", (variables, issue) => {
+    expect(issuesOf(variables)).toEqual([issue]);
+  });
+
   it("of the file take their key from the variable that they name, and win over those of the environment", () => {
     const path = file(
       [

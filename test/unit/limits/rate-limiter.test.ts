@@ -25,6 +25,24 @@ async function refusal(work: Promise<unknown>): Promise<GatewayError> {
   return error;
 }
 
+describe("what is left", () => {
+  it("is told with the place, this request included, and until when", async () => {
+    const caller = limited({ requestsPerMinute: 3, tokensPerMinute: 1_000 });
+    await limiter.admit(caller, 100);
+    clock.advance(19_000);
+    const { limits } = await limiter.admit(caller, 250);
+    expect(limits).toEqual({
+      // The window began at 0 and the clock at 1,000 ms.
+      requests: { limit: 3, remaining: 1, resetMs: 40_000 },
+      tokens: { limit: 1_000, remaining: 650, resetMs: 40_000 },
+    });
+  });
+
+  it("is not told of a key without limits", async () => {
+    expect((await limiter.admit(principal(), 100)).limits).toBeUndefined();
+  });
+});
+
 describe("requests per minute", () => {
   it("admits up to the limit and says how long to wait and which limit it was", async () => {
     const caller = limited({ requestsPerMinute: 3 });

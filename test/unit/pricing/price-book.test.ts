@@ -37,6 +37,31 @@ beforeAll(async () => {
   });
 });
 
+describe("a well-known model of each kind of provider", () => {
+  test.each([
+    ["openai", "gpt-5-mini", 250_000n],
+    ["deepseek", "deepseek-flash", 150_000n],
+    ["huggingface", "meta-llama/Llama-3.3-70B-Instruct:groq", 590_000n],
+    ["anthropic", "claude-sonnet-4-5", 3_000_000n],
+    ["gemini", "gemini-2.5-flash", 300_000n],
+    ["bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", 3_000_000n],
+    ["bedrock", "us.amazon.nova-lite-v1:0", 60_000n],
+    ["mistral", "mistral-large-2512", 500_000n],
+    ["groq", "llama-3.3-70b-versatile", 590_000n],
+    ["together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", 880_000n],
+    ["openrouter", "anthropic/claude-sonnet-4.5", 3_000_000n],
+    ["azure-openai", "o4-mini", 1_100_000n],
+    ["xai", "grok-4-0709", 3_000_000n],
+    ["fireworks", "accounts/fireworks/models/gpt-oss-120b", 150_000n],
+  ])("%s/%s has the price of the provider's own list", (provider, model, picoUsdPerToken) => {
+    expect(inputPrice(provider, model)?.[1]).toBe(picoUsdPerToken);
+  });
+
+  test.each([["ollama"], ["vllm"]])("%s has none: it costs what the operator says", (provider) => {
+    expect(inputPrice(provider, "llama3.3")).toBeUndefined();
+  });
+});
+
 function inputPrice(provider: string, model: string, at: Date = NOW): [string, bigint] | undefined {
   const price = book.find({ provider, model, at });
   return price && [price.source, price.unitPrices.uncachedPicoUsdPerToken];

@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { StreamDelta } from "../../../src/core/completion.ts";
-import { ChatStreamDecoder } from "../../../src/providers/openai-chat/from-stream.ts";
+import { EventStreamDecoder } from "../../../src/providers/event-stream-decoder.ts";
+import { createOpenAiChatDialect } from "../../../src/providers/openai-chat/dialect.ts";
 import { openaiProfile } from "../../../src/providers/profiles/openai.ts";
 import { chunk, DONE, usageChunk } from "../../support/provider-calls.ts";
 
-const newDecoder = () => new ChatStreamDecoder({ profile: openaiProfile, secrets: [] });
+const newDecoder = () => new EventStreamDecoder(createOpenAiChatDialect(openaiProfile, []));
 
 describe("the decoder of a chat stream", () => {
   it("gives the same deltas however the text is cut into reads", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readRequestId, readRetryAfterMs } from "../../../src/providers/openai-chat/read-headers.ts";
+import { readRequestId, readRetryAfterMs } from "../../../src/providers/read-headers.ts";
 import { toSafeText } from "../../../src/providers/safe-text.ts";
 
 describe("a provider's text in an error", () => {

@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { CompletionInput, Message } from "../../../src/core/completion.ts";
-import { ProviderError } from "../../../src/core/provider-error.ts";
 import { toChatRequest } from "../../../src/providers/openai-chat/to-request.ts";
 import { openaiProfile } from "../../../src/providers/profiles/openai.ts";
-import { inputOf, userMessage } from "../../support/provider-calls.ts";
+import { inputOf, messageOf, refusalOf, userMessage } from "../../support/provider-calls.ts";
 
 function requestOf(overrides: Partial<CompletionInput>): unknown {
   const input = { ...inputOf([userMessage("Hello")]), ...overrides };
@@ -11,21 +10,8 @@ function requestOf(overrides: Partial<CompletionInput>): unknown {
   return JSON.parse(JSON.stringify(toChatRequest({ model: "m", input, stream: false }, openaiProfile)));
 }
 
-const message = (role: Message["role"], ...parts: Message["parts"]): Message => ({
-  role,
-  name: undefined,
-  parts,
-});
-
-function refusalOf(overrides: Partial<CompletionInput>): ProviderError {
-  try {
-    requestOf(overrides);
-  } catch (error) {
-    if (error instanceof ProviderError) return error;
-    throw error;
-  }
-  throw new Error("expected a refusal");
-}
+const message = messageOf;
+const refusalOfRequest = (overrides: Partial<CompletionInput>) => refusalOf(() => requestOf(overrides));
 
 describe("a request in the OpenAI-chat dialect", () => {
   it("carries all parameters", () => {
@@ -140,7 +126,10 @@ describe("a request in the OpenAI-chat dialect", () => {
       { messages: [message("assistant", { kind: "tool_result", toolCallId: "c", text: "x" })] },
     ],
   ])("refuses %s before anything is sent", (_name, overrides) => {
-    expect(refusalOf(overrides)).toMatchObject({ reason: "PROVIDER_INVALID_REQUEST", billing: "not_billed" });
+    expect(refusalOfRequest(overrides)).toMatchObject({
+      reason: "PROVIDER_INVALID_REQUEST",
+      billing: "not_billed",
+    });
   });
 });
 

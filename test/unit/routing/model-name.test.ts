@@ -34,6 +34,17 @@ describe("the name of a model", () => {
   });
 
   it.each([
+    ["claude-sonnet-4-5", "anthropic"],
+    ["gemini-2.5-flash", "gemini"],
+    ["mistral-large-latest", "mistral"],
+    ["codestral-2508", "mistral"],
+    ["grok-4", "xai"],
+  ])("%s lets its provider be inferred, if that is configured: %s", (name, provider) => {
+    expect(parseModelName(name, new Set([provider]))).toEqual({ provider, model: name });
+    expect(parseModelName(name, ALL)).toBeUndefined();
+  });
+
+  it.each([
     "",
     "/",
     "openai/",

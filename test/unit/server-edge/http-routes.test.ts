@@ -308,3 +308,46 @@ test("a star allows every origin, an empty list none", async () => {
   const closed = await startRoutes({ cors: createCors([]) });
   expect((await closed.get("/v1/costs", PREFLIGHT)).headers.get("access-control-allow-origin")).toBeNull();
 });
+
+test("the OpenAI-compatible API has its own routes, refusals and errors, within the same cap", async () => {
+  const { get } = await startRoutes({
+    findOpenAiRoute: (path) => (path === "/v1/models" ? answerText("models") : undefined),
+  });
+  expect(await (await get("/v1/models?limit=1")).text()).toBe("models");
+  const missing = await get("/v1/images/generations", { method: "POST", body: "{}" });
+  expect([missing.status, missing.headers.get("x-should-retry")]).toEqual([404, "false"]);
+  expect(await missing.json()).toEqual({
+    error: {
+      message: "there is nothing at this path",
+      type: "invalid_request_error",
+      param: null,
+      code: "not_found",
+    },
+  });
+  const draining = await startRoutes({
+    findOpenAiRoute: () => answerText("models"),
+    isRefusingCalls: () => true,
+  });
+  const refused = await draining.get("/v1/chat/completions", { method: "POST", body: "{}" });
+  expect([refused.status, refused.headers.get("x-should-retry")]).toEqual([503, "true"]);
+  expect(await refused.json()).toMatchObject({ error: { type: "server_error", code: "draining" } });
+});
+
+test("a browser may send what OpenAI's client sends, and read what it is answered", async () => {
+  const { get } = await startRoutes({ cors: createCors(["https://app.example.com"]) });
+  const preflight = await get("/v1/chat/completions", {
+    method: "OPTIONS",
+    headers: { origin: "https://app.example.com", "access-control-request-method": "POST" },
+  });
+  const allowed = preflight.headers.get("access-control-allow-headers")?.toLowerCase().split(", ");
+  for (const name of ["authorization", "x-stainless-retry-count", "x-stainless-timeout", "idempotency-key"])
+    expect(allowed).toContain(name);
+  const exposed = preflight.headers.get("access-control-expose-headers")?.toLowerCase().split(", ");
+  for (const name of [
+    "x-should-retry",
+    "retry-after-ms",
+    "x-llm-gateway-cost-usd",
+    "x-ratelimit-remaining-tokens",
+  ])
+    expect(exposed).toContain(name);
+});

@@ -144,6 +144,7 @@ test("the protobuf JSON mapping and the validation rules are in the schemas", ()
 
 test("the plain routes are there, those for operations without a key", () => {
   for (const path of [
+    "/v1/models",
     "/v1/costs",
     "/v1/costs/records",
     "/health",

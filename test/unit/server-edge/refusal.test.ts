@@ -88,7 +88,7 @@ test("a refusal of a short body keeps the HTTP/1 connection", async () => {
   client.socket.destroy();
 });
 
-test.each(["authorization", "x-api-key", "x-request-id", "grpc-timeout"])(
+test.each(["authorization", "x-api-key", "x-request-id", "grpc-timeout", "idempotency-key"])(
   "two headers %s are refused over HTTP/1.1, however they are spelled",
   async (name) => {
     const reached: string[] = [];

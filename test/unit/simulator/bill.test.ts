@@ -130,8 +130,12 @@ describe("the bill", () => {
     expect(events.every(({ callId, reference }) => callId === line?.callId && reference === "a-1")).toBe(
       true,
     );
+    for (const name of ["x-api-key", "x-goog-api-key"])
+      await (await call(simulator, {}, { headers: { authorization: "", [name]: "test-key" } })).text();
+    const accounts = simulator.bill.lines.slice(1).map(({ account }) => account);
+    expect(accounts).toEqual([accountOf("test-key"), accountOf("test-key")]);
     await (await call(simulator, {}, { headers: { authorization: "" } })).text();
-    const [, refused] = simulator.bill.lines;
+    const [, , , refused] = simulator.bill.lines;
     expect(refused).toMatchObject({ state: "refused" });
     expect(refused).not.toHaveProperty("reference");
   });

@@ -1,0 +1,34 @@
+import { parseUsage, type UsageReport } from "../../core/usage.ts";
+import { toInputOnly } from "../early-usage.ts";
+import { type JsonObject, readObject } from "../read-json.ts";
+import { sumOfCounts } from "../sum-of-counts.ts";
+
+/**
+ * `input_tokens` does not include what was read from the cache or written to it; `output_tokens` includes thinking.
+ */
+export function mapUsage(usage: unknown): UsageReport {
+  if (usage === undefined || usage === null) return { kind: "absent" };
+  const stated = readObject(usage);
+  if (!stated) return { kind: "invalid", anomaly: "NOT_AN_INTEGER" };
+  const { input_tokens, cache_read_input_tokens, cache_creation_input_tokens } = stated;
+  return parseUsage({
+    tokensIn: sumOfCounts([input_tokens, cache_read_input_tokens, cache_creation_input_tokens]),
+    tokensOut: stated.output_tokens,
+    cacheReadTokensIn: cache_read_input_tokens,
+    cacheWriteTokensIn: cache_creation_input_tokens,
+    reasoningTokensOut: readObject(stated.output_tokens_details)?.thinking_tokens,
+  });
+}
+
+/** The usage of `message_start`: the input is final; of the output, which has just begun, nothing is believed. */
+export function mapStartUsage(usage: unknown): UsageReport {
+  const started = readObject(usage);
+  if (!started) return mapUsage(usage);
+  return toInputOnly(mapUsage({ ...started, output_tokens: 0, output_tokens_details: undefined }));
+}
+
+/** The usage of `message_delta` is cumulative; what it leaves out stands as `message_start` stated it. */
+export function mergeUsage(started: unknown, latest: JsonObject): JsonObject {
+  const stated = Object.entries(latest).filter(([, value]) => value !== null && value !== undefined);
+  return { ...readObject(started), ...Object.fromEntries(stated) };
+}

@@ -1,0 +1,33 @@
+import type { Dialect } from "../dialect.ts";
+import { type JsonObject, readArray } from "../read-json.ts";
+import { sseFraming } from "../sse-framing.ts";
+import { fromChatResponse } from "./from-response.ts";
+import { createChatReader } from "./from-stream.ts";
+import { createErrorRules } from "./map-error.ts";
+import { toNativeBody } from "./native-request.ts";
+import type { OpenAiChatProfile } from "./profile.ts";
+import { toChatRequest } from "./to-request.ts";
+
+/** OpenAI's chat completions, as the profile's provider speaks them. `secrets` never appear in an error. */
+export function createOpenAiChatDialect(profile: OpenAiChatProfile, secrets: readonly string[]): Dialect {
+  const errors = createErrorRules(profile, secrets);
+  const context = { profile, errors };
+  return {
+    nativeDialect: "openai-chat",
+    toPath: () => "/chat/completions",
+    toBody: (call) => (call.native ? toNativeBody(call.native, call, profile) : toChatRequest(call, profile)),
+    fromResponse: (response, relaying) => fromChatResponse(response, context, relaying),
+    framing: sseFraming,
+    terminalData: "[DONE]",
+    endWithoutTerminal: profile.endWithoutDone,
+    createReader: (progress, relaying) => createChatReader(progress, context, relaying),
+    isUsageOnly: isUsageChunk,
+    errors,
+    requestIdHeaders: profile.requestIdHeaders,
+  };
+}
+
+/** The last chunk of a stream that was asked for its usage. */
+function isUsageChunk({ usage, choices }: JsonObject): boolean {
+  return usage !== undefined && usage !== null && readArray(choices).length === 0;
+}

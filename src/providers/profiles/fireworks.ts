@@ -1,0 +1,10 @@
+import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { compatibleProfile } from "./compatible.ts";
+
+/** Fireworks' chat completions, `https://api.fireworks.ai/inference/v1`, as documented in November 2026. */
+export const fireworksProfile: OpenAiChatProfile = {
+  ...compatibleProfile,
+  errorCodes: { NOT_FOUND: "PROVIDER_MODEL_NOT_FOUND" },
+  overloadedStatuses: [503],
+  contextTooLongPattern: /prompt is too long|maximum context length/i,
+};

@@ -1,0 +1,13 @@
+import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { compatibleProfile } from "./compatible.ts";
+
+/**
+ * Ollama's OpenAI-compatible API, `http://<host>:11434/v1`, as documented in November 2026. It needs no key. A model
+ * that is not pulled is status 404; 503 says that its queue is full.
+ */
+export const ollamaProfile: OpenAiChatProfile = {
+  ...compatibleProfile,
+  finishReasons: { load: { failure: "PROVIDER_ERROR" } },
+  overloadedStatuses: [503],
+  contextTooLongPattern: /exceeds? (the )?(available )?context/i,
+};

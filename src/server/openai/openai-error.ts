@@ -1,0 +1,101 @@
+import type { ErrorReason } from "../../core/error-table.ts";
+import { GatewayError } from "../../core/errors.ts";
+import { retryAfterMs, safeText } from "../error-map.ts";
+
+/** How OpenAI says an error. */
+interface Wording {
+  readonly status: number;
+  readonly type: string;
+  readonly code: string | null;
+  /** The member that is at fault, where every error of the reason is about the same one. */
+  readonly param?: string;
+}
+
+const INVALID = "invalid_request_error";
+
+/**
+ * The reasons for which OpenAI has words of its own, so that its clients raise the right class; all others get the
+ * status of the error table and the reason as code.
+ */
+const WORDINGS: Partial<Readonly<Record<ErrorReason, Wording>>> = {
+  INVALID_REQUEST: { status: 400, type: INVALID, code: null },
+  MESSAGE_TOO_LARGE: { status: 413, type: INVALID, code: "request_too_large" },
+  UNAUTHENTICATED: { status: 401, type: INVALID, code: "invalid_api_key" },
+  MODEL_NOT_ALLOWED: { status: 403, type: INVALID, code: "model_not_found", param: "model" },
+  MODEL_NOT_FOUND: { status: 404, type: INVALID, code: "model_not_found", param: "model" },
+  RATE_LIMITED: { status: 429, type: "rate_limit_error", code: "rate_limit_exceeded" },
+  OVERLOADED: { status: 503, type: "service_unavailable_error", code: "server_is_overloaded" },
+  DEADLINE_EXCEEDED: { status: 504, type: "timeout_error", code: "deadline_exceeded" },
+  PROVIDER_TIMEOUT: { status: 504, type: "timeout_error", code: "provider_timeout" },
+  PROVIDER_RATE_LIMITED: { status: 429, type: "rate_limit_error", code: "rate_limit_exceeded" },
+  PROVIDER_QUOTA_EXHAUSTED: { status: 429, type: "insufficient_quota", code: "insufficient_quota" },
+  PROVIDER_OVERLOADED: { status: 503, type: "service_unavailable_error", code: "server_is_overloaded" },
+  PROVIDER_MODEL_NOT_FOUND: { status: 404, type: INVALID, code: "model_not_found", param: "model" },
+  PROVIDER_INVALID_REQUEST: { status: 400, type: INVALID, code: null },
+  CONTEXT_TOO_LONG: { status: 400, type: INVALID, code: "context_length_exceeded", param: "messages" },
+  CONTENT_FILTERED: { status: 400, type: INVALID, code: "content_filter" },
+};
+
+/** The body of an error, or of the event that ends a stream with one. */
+export interface OpenAiErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+/** Status, headers and body of any error. `cause` never leaves. */
+export interface OpenAiError {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: OpenAiErrorBody;
+}
+
+/**
+ * Any thrown value as OpenAI says it. What the provider said of the caller's mistake wins: its type, code and
+ * parameter are the caller's own dialect.
+ */
+export function toOpenAiError(thrown: unknown, requestId: string): OpenAiError {
+  const error = GatewayError.from(thrown);
+  const wording = WORDINGS[error.reason] ?? usualWording(error);
+  const { provider_code, provider_type, provider_param } = error.metadata;
+  return {
+    status: wording.status,
+    headers: headersOf(error, requestId),
+    body: {
+      error: {
+        message: safeText(error.message),
+        type: provider_type ?? wording.type,
+        param: provider_param ?? error.fieldViolations[0]?.field ?? wording.param ?? null,
+        code: provider_code ?? wording.code,
+      },
+    },
+  };
+}
+
+function usualWording({ reason, row }: GatewayError): Wording {
+  const type = row.httpStatus >= 500 ? "server_error" : INVALID;
+  return { status: row.httpStatus, type, code: reason.toLowerCase() };
+}
+
+/** OpenAI's clients obey `x-should-retry`, and wait as `retry-after-ms` says. */
+function headersOf(error: GatewayError, requestId: string): Record<string, string> {
+  const headers: Record<string, string> = {
+    "x-request-id": requestId,
+    "x-should-retry": String(isRetryable(error)),
+    "x-llm-gateway-error-reason": error.reason,
+  };
+  const waitMs = isRetryable(error) ? retryAfterMs(error) : error.retryAfterMs;
+  if (waitMs !== undefined) {
+    headers["retry-after"] = String(Math.ceil(waitMs / 1000));
+    headers["retry-after-ms"] = String(Math.ceil(waitMs));
+  }
+  return headers;
+}
+
+/** A request that is larger than its whole limit says no time to wait: it will never be admitted. */
+function isRetryable({ reason, retryable, retryAfterMs }: GatewayError): boolean {
+  return retryable && (reason !== "RATE_LIMITED" || retryAfterMs !== undefined);
+}
