@@ -3,7 +3,9 @@ import { defineConfig } from "vitest/config";
 /** They measure time, or take the whole machine: nothing else runs beside them. */
 const ALONE = [
   "test/e2e/{database-outage,database-slow,overload,shutdown}.test.ts",
-  "test/faults/{aborts,hangs-and-deadlines,harness,stopped-readers}.test.ts",
+  "test/faults/*.test.ts",
+  "test/integration/drained-calls.test.ts",
+  "test/openai/errors.test.ts",
   "test/regression/interrupted-calls-are-on-the-ledger-within-250-ms.test.ts",
 ];
 
