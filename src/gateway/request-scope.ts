@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
 import { ProviderError } from "../core/provider-error.ts";
 
 /** The lifetime of one request: its deadline and its caller, joined in one signal. */
@@ -22,8 +23,12 @@ export function createRequestScope(options: {
   const remainingMs = () => deadlineAtMs - clock.monotonicMs();
 
   const onDeadline = () => controller.abort(deadlineError());
-  // The caller's signal also fires at its deadline, a little before or after our own timer.
-  const onCallerGone = () => controller.abort(remainingMs() <= 1 ? deadlineError() : cancelledError());
+  // The caller's signal also fires at its deadline, a little before or after our own timer, and may say so.
+  const isDeadline = (): boolean => {
+    const { reason } = callerSignal;
+    return remainingMs() <= 1 || (reason instanceof GatewayError && reason.reason === "DEADLINE_EXCEEDED");
+  };
+  const onCallerGone = () => controller.abort(isDeadline() ? deadlineError() : cancelledError());
 
   const timer = setTimeout(onDeadline, Math.max(0, remainingMs()));
   if (callerSignal.aborted) onCallerGone();

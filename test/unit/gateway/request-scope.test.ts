@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
+import { GatewayError } from "../../../src/core/errors.ts";
 import { ProviderError } from "../../../src/core/provider-error.ts";
 import { createRequestScope } from "../../../src/gateway/request-scope.ts";
 
@@ -35,6 +36,14 @@ describe("the scope of a request", () => {
     expect(scope.endedBy()?.reason).toBe("CANCELLED");
     vi.advanceTimersByTime(2_000);
     expect(scope.endedBy()?.reason).toBe("CANCELLED");
+  });
+
+  it("ends at its deadline also when the caller's signal says so a little earlier", () => {
+    const caller = new AbortController();
+    const scope = scopeOf({ deadlineMs: 1_000, callerSignal: caller.signal });
+    vi.advanceTimersByTime(997);
+    caller.abort(new GatewayError("DEADLINE_EXCEEDED", "the deadline passed"));
+    expect(scope.endedBy()?.reason).toBe("DEADLINE_EXCEEDED");
   });
 
   it("has ended before it began when the caller is gone already", () => {
