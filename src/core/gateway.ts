@@ -15,8 +15,11 @@ import type { Price } from "./price.ts";
 import type { RequestTelemetry } from "./telemetry.ts";
 import type { Usage } from "./usage.ts";
 
-/** One completion, as every face of the gateway hands it to the core. It was authenticated and validated. */
-export interface CompletionCall {
+/**
+ * One call, as every face of the gateway hands it to the core: all but what it asks for. It was authenticated and
+ * validated.
+ */
+export interface GatewayCall {
   readonly requestId: string;
   /**
    * The caller chose the id, so that it may make the same call again: a repetition gets what became of the first one.
@@ -29,9 +32,6 @@ export interface CompletionCall {
   readonly fallbackModels: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
   readonly endUser: string | undefined;
-  readonly input: CompletionInput;
-  /** The same request as its caller wrote it, from a face that speaks a dialect of providers. */
-  readonly native?: NativeRequest | undefined;
   /** The deadline on the monotonic clock; never absent. */
   readonly deadlineAtMs: number;
   /** Aborted when the caller goes away or its deadline passes. */
@@ -39,6 +39,13 @@ export interface CompletionCall {
   readonly telemetry: RequestTelemetry;
   /** Told what is left of the key's limits, once the request has its place in them. */
   readonly onAdmitted?: ((limits: RateLimitStatus) => void) | undefined;
+}
+
+/** One completion. */
+export interface CompletionCall extends GatewayCall {
+  readonly input: CompletionInput;
+  /** The same request as its caller wrote it, from a face that speaks a dialect of providers. */
+  readonly native?: NativeRequest | undefined;
 }
 
 /** One attempt, as answers report it. */

@@ -25,12 +25,10 @@ export interface CallTimeouts {
  */
 export type CancelledStreams = "estimate" | "drain" | "not_billed";
 
-export interface ProviderCall {
+/** What the calls to a provider have in common, whatever they ask for. */
+export interface ProviderCallFrame {
   /** The provider's own name of the model, without our `provider/` prefix. */
   readonly model: string;
-  readonly input: CompletionInput;
-  /** The caller's own request; a provider of its dialect sends that instead of `input`. */
-  readonly native?: NativeRequest | undefined;
   readonly timeouts: CallTimeouts;
   /** Aborting closes the socket at once; the call then rejects with CANCELLED or, if the reason is one, the ProviderError given. */
   readonly signal: AbortSignal;
@@ -40,14 +38,21 @@ export interface ProviderCall {
   readonly traceHeaders: Readonly<Record<string, string>>;
 }
 
+/** A call for a completion. */
+export interface ProviderCall extends ProviderCallFrame {
+  readonly input: CompletionInput;
+  /** The caller's own request; a provider that speaks its dialect sends that instead of `input`. */
+  readonly native?: NativeRequest | undefined;
+}
+
 /**
  * One provider. Both calls make exactly one HTTP request: no hidden retry.
  * @throws ProviderError and nothing else (programmer errors aside).
  */
 export interface Provider {
   readonly name: string;
-  /** The dialect in which native requests can be sent to it as they are. */
-  readonly dialect?: NativeDialect | undefined;
+  /** The dialects in which native requests can be sent to it as they are. */
+  readonly dialects: ReadonlySet<NativeDialect>;
   complete(call: ProviderCall): Promise<ProviderAnswer>;
   /** Resolves only after the provider's terminal event; a stream that merely ends is PROVIDER_STREAM_CUT. */
   stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd>;

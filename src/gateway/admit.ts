@@ -1,5 +1,5 @@
 import { GatewayError } from "../core/errors.ts";
-import type { CompletionCall } from "../core/gateway.ts";
+import type { GatewayCall } from "../core/gateway.ts";
 import type { Admission, RateLimiter } from "../core/keys.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { Admission, RateLimiter } from "../core/keys.ts";
  */
 export async function admit(
   limiter: RateLimiter,
-  call: CompletionCall,
+  call: GatewayCall,
   estimatedTokens: number,
 ): Promise<Admission> {
   try {

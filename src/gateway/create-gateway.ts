@@ -16,7 +16,7 @@ import {
   executeCompletion,
   type GatewayDependencies,
 } from "./execute-completion.ts";
-import type { Fingerprint } from "./fingerprint.ts";
+import type { CompletionMethod, Fingerprint } from "./fingerprint.ts";
 import { type CallRecord, createRepeatableCalls, type RepeatableCall } from "./repeatable-calls.ts";
 import type { Answered, Invoke } from "./run-attempt.ts";
 
@@ -67,7 +67,7 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     record: CallRecord<ProviderAnswer> | undefined,
   ): Promise<CompletionResult> {
     const delivered = () => false;
-    const end = await execute({ call, streamed: false, invoke: invokeUnary, delivered, record });
+    const end = await execute({ ...asked("Complete", call), invoke: invokeUnary(call), delivered, record });
     return { ...unaryResult(end), native: end.answer.native };
   }
 
@@ -76,7 +76,7 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     sink: CompletionSink,
     record: CallRecord<StreamEnd> | undefined,
   ): Promise<StreamResult> {
-    const end = await execute({ call, streamed: true, ...createDelivery(sink), record });
+    const end = await execute({ ...asked("StreamComplete", call), ...createDelivery(call, sink), record });
     return { ...streamResult(end), native: end.answer.native };
   }
 
@@ -150,6 +150,11 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
   };
 }
 
+function asked(method: CompletionMethod, call: CompletionCall) {
+  const { input, native } = call;
+  return { method, call, input, native, streamed: method === "StreamComplete" };
+}
+
 /** The completions that began with the same routing. */
 function createGeneration(dependencies: GatewayDependencies) {
   let active = 0;
@@ -186,28 +191,34 @@ function streamResult({ answer, candidate, attempts }: Executed<StreamEnd>): Str
   return { ...candidate, finishReasons: answer.finishReasons, attempts, replayed: false };
 }
 
-const invokeUnary: Invoke<ProviderAnswer> = async (provider, call, { onText }) => {
-  const answer = await provider.complete(call);
-  for (const { message } of answer.choices) for (const text of message.parts.flatMap(partTexts)) onText(text);
-  return { answer, received: { outputBytes: answer.outputBytes, deltas: 0 } };
-};
+const invokeUnary =
+  ({ input, native }: CompletionCall): Invoke<ProviderAnswer> =>
+  async (provider, frame, { onText }) => {
+    const answer = await provider.complete({ ...frame, input, native });
+    for (const { message } of answer.choices)
+      for (const text of message.parts.flatMap(partTexts)) onText(text);
+    return { answer, received: { outputBytes: answer.outputBytes, deltas: 0 } };
+  };
 
 /** Passes a stream on to the caller and remembers whether anything was delivered. */
-function createDelivery(sink: CompletionSink): { invoke: Invoke<StreamEnd>; delivered: () => boolean } {
+function createDelivery(
+  { input, native }: CompletionCall,
+  sink: CompletionSink,
+): { readonly invoke: Invoke<StreamEnd>; readonly delivered: () => boolean } {
   let started = false;
   return {
     delivered: () => started,
-    invoke: async (provider, call, { onFirstToken, onDeltas, isDetached }) => {
+    invoke: async (provider, frame, { onFirstToken, onDeltas, isDetached }) => {
       const start = () => {
         if (started) return;
         started = true;
         onFirstToken();
-        sink.started(provider.name, call.model);
+        sink.started(provider.name, frame.model);
       };
-      const answer = await provider.stream(call, (deltas, native) => {
+      const answer = await provider.stream({ ...frame, input, native }, (deltas, events) => {
         if (!isDetached()) start();
         onDeltas(deltas);
-        return isDetached() ? undefined : sink.deltas(deltas, native);
+        return isDetached() ? undefined : sink.deltas(deltas, events);
       });
       if (!isDetached()) start();
       return { answer, received: answer };

@@ -1,5 +1,6 @@
+import type { CompletionInput, NativeRequest } from "../core/completion.ts";
 import { GatewayError } from "../core/errors.ts";
-import { type AttemptReport, type CompletionCall, CompletionError } from "../core/gateway.ts";
+import { type AttemptReport, CompletionError, type GatewayCall } from "../core/gateway.ts";
 import type { RateLimiter } from "../core/keys.ts";
 import type { AttemptOutcome, RequestLogEntry } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
@@ -9,6 +10,7 @@ import { beforeAbort } from "../resilience/before-abort.ts";
 import type { Router } from "../routing/router.ts";
 import { admit } from "./admit.ts";
 import { toAttemptReport } from "./attempt-report.ts";
+import type { CompletionMethod } from "./fingerprint.ts";
 import type { CallRecord } from "./repeatable-calls.ts";
 import { createRequestScope, type RequestScope } from "./request-scope.ts";
 import type { Answered, Invoke } from "./run-attempt.ts";
@@ -19,9 +21,14 @@ export interface GatewayDependencies extends ChainDependencies {
   readonly limiter: RateLimiter;
 }
 
-/** What distinguishes a unary completion from a streamed one. */
+/** One call, and what distinguishes its kind from the others. */
 export interface Execution<A extends Answered> {
-  readonly call: CompletionCall;
+  readonly method: CompletionMethod;
+  readonly call: GatewayCall;
+  /** What the model reads: for admission and estimates. */
+  readonly input: CompletionInput;
+  /** The caller's own request: who does not speak its dialect may have to be left out. */
+  readonly native: NativeRequest | undefined;
   readonly streamed: boolean;
   readonly invoke: Invoke<A>;
   readonly delivered: () => boolean;
@@ -46,11 +53,11 @@ export async function executeCompletion<A extends Answered>(
   dependencies: GatewayDependencies,
   execution: Execution<A>,
 ): Promise<Executed<A>> {
-  const { call, streamed } = execution;
-  const chain = capable(dependencies, call, dependencies.router.route(call, streamed));
-  const estimatedTokensIn = estimateTokensIn(call.input);
+  const { call, input, streamed } = execution;
+  const chain = capable(dependencies, execution.native, dependencies.router.route(call, streamed));
+  const estimatedTokensIn = estimateTokensIn(input);
   // The output is reserved as far as the caller bounded it; what was really used is booked on release.
-  const reservedTokens = estimatedTokensIn + (call.input.maxOutputTokens ?? 0);
+  const reservedTokens = estimatedTokensIn + (input.maxOutputTokens ?? 0);
   const admission = await admit(dependencies.limiter, call, reservedTokens);
   const scope = createRequestScope({
     clock: dependencies.clock,
@@ -79,11 +86,11 @@ export async function executeCompletion<A extends Answered>(
  */
 function capable(
   { providers }: GatewayDependencies,
-  { native }: CompletionCall,
+  native: NativeRequest | undefined,
   chain: readonly Candidate[],
 ): readonly Candidate[] {
   if (!native || native.untranslatable.length === 0) return chain;
-  const able = chain.filter(({ provider }) => providers.get(provider)?.provider.dialect === native.dialect);
+  const able = chain.filter(({ provider }) => providers.get(provider)?.provider.dialects.has(native.dialect));
   if (able.length > 0) return able;
   throw new GatewayError("INVALID_REQUEST", "no provider of the model takes a part of the request", {
     fieldViolations: native.untranslatable.map((field) => ({
@@ -156,7 +163,7 @@ async function tryChain<A extends Answered>(
 
 function toRequestLogEntry<A extends Answered>(
   { clock }: GatewayDependencies,
-  { call, streamed }: Execution<A>,
+  { method, call }: Execution<A>,
   { progress, error }: { readonly progress: Progress; readonly error: GatewayError | undefined },
 ): RequestLogEntry {
   const { outcomes, occurredAt, startedAtMs } = progress;
@@ -165,7 +172,7 @@ function toRequestLogEntry<A extends Answered>(
   return {
     requestId: call.requestId,
     apiKeyId: call.principal.apiKeyId,
-    method: streamed ? "StreamComplete" : "Complete",
+    method,
     requestedModel: call.model,
     provider: last?.provider,
     model: last?.model,

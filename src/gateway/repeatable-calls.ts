@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
-import { type CompletionCall, CompletionError } from "../core/gateway.ts";
+import { type CompletionCall, CompletionError, type GatewayCall } from "../core/gateway.ts";
 import type { RateLimiter } from "../core/keys.ts";
 import type { CallMemory, Claim, Conclusion, Delivered, Ending, Remembered } from "../core/replay.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
@@ -140,7 +140,7 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
   }
 
   /** Waits for the end of a call that runs. */
-  async function follow(flight: Flight, claim: Claim, call: CompletionCall): Promise<Landing> {
+  async function follow(flight: Flight, claim: Claim, call: GatewayCall): Promise<Landing> {
     if (flight.waiting >= MAX_WAITING_REPETITIONS)
       throw new GatewayError("OVERLOADED", "too many repetitions wait for the end of this call");
     flight.waiting += 1;
@@ -195,7 +195,7 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
 /** Neither part can contain the space. */
 const keyOf = ({ apiKeyId, requestId }: Claim) => `${apiKeyId} ${requestId}`;
 
-function refuse(call: CompletionCall): never {
+function refuse(call: GatewayCall): never {
   call.telemetry.replayed("refused");
   throw requestIdReused();
 }
@@ -250,7 +250,7 @@ function failureLanding(error: unknown): Landing {
 
 async function withScope<T>(
   clock: Clock,
-  call: CompletionCall,
+  call: GatewayCall,
   work: (scope: RequestScope) => Promise<T>,
 ): Promise<T> {
   const { deadlineAtMs, signal } = call;

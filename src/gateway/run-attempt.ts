@@ -1,12 +1,12 @@
 import type { Clock } from "../core/clock.ts";
-import type { StreamDelta } from "../core/completion.ts";
-import type { CompletionCall } from "../core/gateway.ts";
+import type { CompletionInput, StreamDelta } from "../core/completion.ts";
+import type { GatewayCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { PicoUsd } from "../core/money.ts";
 import type { PriceBook } from "../core/price.ts";
-import type { CallTimeouts, CancelledStreams, Provider, ProviderCall } from "../core/provider.ts";
+import type { CallTimeouts, CancelledStreams, Provider, ProviderCallFrame } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { Claim } from "../core/replay.ts";
 import type { UsageReport } from "../core/usage.ts";
@@ -28,10 +28,10 @@ export interface Answered {
   readonly outputBytes: number;
 }
 
-/** The provider's part of an attempt: the one difference between a unary call and a stream. */
+/** The provider's part of an attempt: the one difference between the kinds of calls. */
 export type Invoke<A extends Answered> = (
   provider: Provider,
-  call: ProviderCall,
+  frame: ProviderCallFrame,
   listeners: {
     readonly onFirstToken: () => void;
     /** Told of each part of a stream as it arrives. */
@@ -53,7 +53,9 @@ export type AttemptEnd<A extends Answered> = {
 );
 
 export interface AttemptOptions<A extends Answered> {
-  readonly call: CompletionCall;
+  readonly call: GatewayCall;
+  /** What the model reads, for estimates. */
+  readonly input: CompletionInput;
   readonly candidate: Candidate;
   readonly provider: Provider;
   readonly ordinal: number;
@@ -90,7 +92,7 @@ export async function runAttempt<A extends Answered>(
   options: AttemptOptions<A>,
 ): Promise<AttemptEnd<A>> {
   const { ledger, prices, clock, estimator, drains } = dependencies;
-  const { call, candidate, ordinal, streamed, signal, cancelledStreams } = options;
+  const { call, input, candidate, ordinal, streamed, signal, cancelledStreams } = options;
   const intent = createIntent(options, prices, clock.now());
   const opened = ledger.open(intent, ordinal === 1 ? options.claim : undefined);
   await beforeAbort(opened, signal);
@@ -115,7 +117,7 @@ export async function runAttempt<A extends Answered>(
   );
   const toOutcome = async (result: AttemptResult, maxMs: number) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
-    const tokens = await countAttempt(estimator, { input: call.input, output, result, maxMs });
+    const tokens = await countAttempt(estimator, { input, output, result, maxMs });
     return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs });
   };
   const settle = async (result: AttemptResult) => {
@@ -166,17 +168,15 @@ async function callProvider<A extends Answered>(
   },
 ): Promise<CallEnd<A>> {
   const { upstream, traceHeaders, onFirstToken, checkpoint, output } = attempt;
-  const providerCall: ProviderCall = {
+  const frame: ProviderCallFrame = {
     model: options.candidate.model,
-    input: options.call.input,
-    native: options.call.native,
     timeouts: options.timeouts,
     signal: upstream.signal,
     onSent: upstream.onSent,
     traceHeaders,
   };
   try {
-    const { answer, received } = await options.invoke(options.provider, providerCall, {
+    const { answer, received } = await options.invoke(options.provider, frame, {
       onFirstToken,
       onDeltas(deltas) {
         output.addDeltas(deltas);

@@ -1,5 +1,6 @@
+import type { CompletionInput } from "../core/completion.ts";
 import { GatewayError } from "../core/errors.ts";
-import type { CompletionCall } from "../core/gateway.ts";
+import type { GatewayCall } from "../core/gateway.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { CancelledStreams, Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
@@ -34,7 +35,9 @@ export interface ChainDependencies extends AttemptDependencies {
 }
 
 export interface ChainOptions<A extends Answered> {
-  readonly call: CompletionCall;
+  readonly call: GatewayCall;
+  /** What the model reads, for estimates. */
+  readonly input: CompletionInput;
   readonly chain: readonly Candidate[];
   readonly scope: RequestScope;
   readonly streamed: boolean;
@@ -169,6 +172,7 @@ async function attemptWithPermit<A extends Answered>(
     if (!configured) throw new GatewayError("INTERNAL", `no provider named ${turn.candidate.provider}`);
     end = await runAttempt(dependencies, {
       call,
+      input: options.input,
       candidate: turn.candidate,
       provider: configured.provider,
       ordinal: turn.nextOrdinal(),

@@ -62,7 +62,7 @@ export function createProvider(options: ProviderOptions): Provider {
   const wire = WIRES[profile];
   return createHttpProvider({
     name,
-    dialect: wire.createDialect(
+    dialects: wire.createDialects(
       [apiKey, aws?.secretAccessKey, aws?.sessionToken].filter((secret) => secret !== undefined),
     ),
     sign: aws && createAwsSigner(baseUrl, aws),

@@ -1,19 +1,20 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { NativeDialect, ProviderAnswer, StreamEnd, StreamSink } from "../core/completion.ts";
-import type { Provider, ProviderCall } from "../core/provider.ts";
+import type { Provider, ProviderCall, ProviderCallFrame } from "../core/provider.ts";
 import { type BufferedResponse, isSuccess, postBuffered } from "./buffered-call.ts";
 import type { Dialect } from "./dialect.ts";
 import { EventStreamDecoder } from "./event-stream-decoder.ts";
-import { mapErrorBody, mapHttpError } from "./http-error.ts";
+import { type ErrorContext, mapErrorBody, mapHttpError } from "./http-error.ts";
 import type { HttpTransport, PostRequest } from "./http-transport.ts";
-import { badResponse, type SeenSoFar } from "./map-error.ts";
+import { badResponse } from "./map-error.ts";
 import { readRequestId } from "./read-headers.ts";
 import { parseJson, readObject } from "./read-json.ts";
 import { postStreaming } from "./stream-call.ts";
 
 export interface HttpProviderOptions {
   readonly name: string;
-  readonly dialect: Dialect;
+  /** Which it speaks; the first is used for all but native requests in one of the others. */
+  readonly dialects: readonly [Dialect, ...Dialect[]];
   readonly transport: HttpTransport;
   /** Path of the base URL, without a slash at its end. */
   readonly basePath: string;
@@ -33,8 +34,9 @@ export function createHttpProvider(options: HttpProviderOptions): Provider {
 
 class HttpProvider implements Provider {
   readonly name: string;
-  readonly dialect: NativeDialect | undefined;
+  readonly dialects: ReadonlySet<NativeDialect>;
   readonly #dialect: Dialect;
+  readonly #nativeDialects: ReadonlyMap<NativeDialect, Dialect>;
   readonly #transport: HttpTransport;
   readonly #basePath: string;
   readonly #unaryHeaders: readonly string[];
@@ -43,8 +45,12 @@ class HttpProvider implements Provider {
 
   constructor(options: HttpProviderOptions) {
     this.name = options.name;
-    this.dialect = options.dialect.nativeDialect;
-    this.#dialect = options.dialect;
+    const [dialect] = options.dialects;
+    this.#dialect = dialect;
+    this.#nativeDialects = new Map(
+      options.dialects.flatMap((each) => (each.nativeDialect ? [[each.nativeDialect, each]] : [])),
+    );
+    this.dialects = new Set(this.#nativeDialects.keys());
     this.#transport = options.transport;
     this.#basePath = options.basePath;
     this.#sign = options.sign;
@@ -53,69 +59,69 @@ class HttpProvider implements Provider {
   }
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
-    const response = await postBuffered(this.#transport, await this.#toPostRequest(call, false));
-    if (!isSuccess(response.status)) throw this.#mapHttpError(response);
-    const relayed = this.#isRelayed(call);
-    const answer = this.#dialect.fromResponse(response, { relayed });
+    const { dialect, relayed, ...content } = this.#express(call, false);
+    const response = await postBuffered(this.#transport, await this.#toPostRequest(call, content, false));
+    if (!isSuccess(response.status)) throw mapHttpError(response, this.#errorContext(response, dialect));
+    const answer = dialect.fromResponse(response, { relayed });
     return relayed ? { ...answer, native: response.body } : answer;
   }
 
   async stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd> {
-    const decoder = new EventStreamDecoder(this.#dialect, { relayed: this.#isRelayed(call) });
-    const request = await this.#toPostRequest(call, true);
+    const { dialect, relayed, ...content } = this.#express(call, true);
+    const decoder = new EventStreamDecoder(dialect, { relayed });
+    const request = await this.#toPostRequest(call, content, true);
     const outcome = await postStreaming(this.#transport, request, { decoder, sink });
     if (outcome.kind === "streamed") return outcome.end;
     const { response } = outcome;
-    if (!isSuccess(response.status)) throw this.#mapHttpError(response);
-    const seen = this.#seenOf(response);
+    const context = this.#errorContext(response, dialect);
+    if (!isSuccess(response.status)) throw mapHttpError(response, context);
     const body = readObject(parseJson(response.body));
-    if (body?.error !== undefined) throw mapErrorBody(body, { rules: this.#dialect.errors, seen });
-    throw badResponse(`${response.headers["content-type"]} instead of an event stream`, seen);
+    if (body?.error !== undefined) throw mapErrorBody(body, context);
+    throw badResponse(`${response.headers["content-type"]} instead of an event stream`, context.seen);
   }
 
   close(): Promise<void> {
     return this.#transport.close();
   }
 
-  /** The caller speaks the provider's dialect: the answer goes to it as it is. */
-  #isRelayed({ native }: ProviderCall): boolean {
-    return native !== undefined && native.dialect === this.dialect;
+  /** What is posted where: a native request as it is, when the provider speaks its dialect, else the typed input. */
+  #express({ model, input, native }: ProviderCall, stream: boolean) {
+    const nativeDialect = native && this.#nativeDialects.get(native.dialect);
+    const dialect = nativeDialect ?? this.#dialect;
+    const asked = { model, input, stream, native: nativeDialect && native };
+    return {
+      dialect,
+      relayed: nativeDialect !== undefined,
+      path: dialect.toPath(asked),
+      body: dialect.toBody(asked),
+    };
   }
 
-  async #toPostRequest(call: ProviderCall, stream: boolean): Promise<PostRequest> {
+  async #toPostRequest(
+    frame: ProviderCallFrame,
+    content: { readonly path: string; readonly body: object | string },
+    stream: boolean,
+  ): Promise<PostRequest> {
     const headers = [...(stream ? this.#streamHeaders : this.#unaryHeaders)];
-    for (const name in call.traceHeaders) {
-      const value = call.traceHeaders[name];
+    for (const name in frame.traceHeaders) {
+      const value = frame.traceHeaders[name];
       if (value !== undefined) headers.push(name, value);
     }
-    const { model, input } = call;
-    const asked = { model, input, stream, native: this.#isRelayed(call) ? call.native : undefined };
-    const path = `${this.#basePath}${this.#dialect.toPath(asked)}`;
-    const content = this.#dialect.toBody(asked);
-    const body = typeof content === "string" ? content : JSON.stringify(content);
+    const path = `${this.#basePath}${content.path}`;
+    const body = typeof content.body === "string" ? content.body : JSON.stringify(content.body);
     if (this.#sign) headers.push(...(await this.#sign({ path, body })));
+    const { timeouts, signal, onSent } = frame;
+    return { path, headers, body, timeouts, signal, onSent, readRequestId: this.#readRequestId };
+  }
+
+  #errorContext({ status, headers }: BufferedResponse, { errors }: Dialect): ErrorContext {
     return {
-      path,
-      headers,
-      body,
-      timeouts: call.timeouts,
-      signal: call.signal,
-      onSent: call.onSent,
-      readRequestId: this.#readRequestId,
+      rules: errors,
+      seen: { providerStatus: status, providerRequestId: this.#readRequestId(headers) },
     };
   }
 
-  #mapHttpError(response: BufferedResponse): Error {
-    return mapHttpError(response, { rules: this.#dialect.errors, seen: this.#seenOf(response) });
-  }
-
-  #seenOf({ status, headers }: BufferedResponse): SeenSoFar {
-    return {
-      providerStatus: status,
-      providerRequestId: this.#readRequestId(headers),
-    };
-  }
-
+  /** One provider names its requests in one way, whichever of its dialects is spoken. */
   readonly #readRequestId = (headers: IncomingHttpHeaders): string | undefined =>
     readRequestId(headers, this.#dialect.requestIdHeaders);
 }

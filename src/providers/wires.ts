@@ -20,8 +20,8 @@ import { xaiProfile } from "./profiles/xai.ts";
 
 /** How a kind of provider is spoken to. */
 export interface Wire {
-  /** `secrets` never appear in an error. */
-  createDialect(secrets: readonly string[]): Dialect;
+  /** The one that is used, and those in which native requests can be sent, too. `secrets` never appear in an error. */
+  createDialects(secrets: readonly string[]): readonly [Dialect, ...Dialect[]];
   /** Headers that carry the key, names and values alternating. */
   keyHeaders(apiKey: string): readonly string[];
 }
@@ -32,14 +32,14 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
   deepseek: openAiChat(deepseekProfile),
   huggingface: openAiChat(huggingfaceProfile),
   anthropic: {
-    createDialect: createAnthropicDialect,
+    createDialects: (secrets) => [createAnthropicDialect(secrets)],
     keyHeaders: (apiKey) => ["x-api-key", apiKey, "anthropic-version", "2023-06-01"],
   },
   gemini: {
-    createDialect: createGeminiDialect,
+    createDialects: (secrets) => [createGeminiDialect(secrets)],
     keyHeaders: (apiKey) => ["x-goog-api-key", apiKey],
   },
-  bedrock: { createDialect: createBedrockDialect, keyHeaders: bearer },
+  bedrock: { createDialects: (secrets) => [createBedrockDialect(secrets)], keyHeaders: bearer },
   mistral: openAiChat(mistralProfile),
   groq: openAiChat(groqProfile),
   together: openAiChat(togetherProfile),
@@ -53,7 +53,7 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
 
 function openAiChat(profile: OpenAiChatProfile): Wire {
   return {
-    createDialect: (secrets) => createOpenAiChatDialect(profile, secrets),
+    createDialects: (secrets) => [createOpenAiChatDialect(profile, secrets)],
     keyHeaders: (apiKey) => (profile.keyHeader === "api-key" ? ["api-key", apiKey] : bearer(apiKey)),
   };
 }

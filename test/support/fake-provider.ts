@@ -1,4 +1,10 @@
-import type { ProviderAnswer, StreamDelta, StreamEnd, StreamSink } from "../../src/core/completion.ts";
+import type {
+  NativeDialect,
+  ProviderAnswer,
+  StreamDelta,
+  StreamEnd,
+  StreamSink,
+} from "../../src/core/completion.ts";
 import type { Provider, ProviderCall } from "../../src/core/provider.ts";
 import {
   ProviderError,
@@ -80,6 +86,7 @@ export interface SeenCall {
  */
 export class FakeProvider implements Provider {
   readonly name: string;
+  readonly dialects: ReadonlySet<NativeDialect> = new Set();
   readonly calls: SeenCall[] = [];
   readonly #timeline: string[];
   #steps: Step[] = [];

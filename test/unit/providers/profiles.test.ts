@@ -11,7 +11,7 @@ import { ScriptedProvider } from "../../support/scripted-provider.ts";
 function bodyOf(type: ProviderTypeName, overrides: Partial<CompletionInput>): unknown {
   const input = { ...inputOf([userMessage("Hello")]), ...overrides };
   return JSON.parse(
-    JSON.stringify(WIRES[type].createDialect([]).toBody({ model: "m", input, stream: true })),
+    JSON.stringify(WIRES[type].createDialects([])[0].toBody({ model: "m", input, stream: true })),
   );
 }
 
