@@ -69,6 +69,10 @@ const route = z.strictObject({
     .string()
     .regex(/^(api_key|end_user|tag:[A-Za-z0-9_.-]{1,63})$/, "must be api_key, end_user or tag:NAME")
     .optional(),
+  /** Milliseconds without an answer, or a first token, after which the next candidate is asked, too; never when not set. */
+  hedge_after_ms: z.number().int().min(10).max(600_000).optional(),
+  /** Whether a stream that breaks off begins anew with the next candidate, when its caller does not say. @default off */
+  recovery: z.enum(["off", "restart"]).optional(),
 });
 
 const configFile = z.strictObject({

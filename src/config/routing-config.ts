@@ -1,5 +1,11 @@
 import { type Candidate, candidateName, parseModelName } from "../core/model-name.ts";
-import { orderedRoute, type Route, type RouteStrategy, type StickyBy } from "../core/route.ts";
+import {
+  orderedRoute,
+  type Route,
+  type RoutePolicy,
+  type RouteStrategy,
+  type StickyBy,
+} from "../core/route.ts";
 import type { Config } from "./config.ts";
 import type { ConfigFile, RouteEntry } from "./config-file.ts";
 import { DEFAULT_MODELS } from "./provider-config.ts";
@@ -33,6 +39,8 @@ export function readRouting(
   return { aliases, defaultChain, disabled: new Set(disabled) };
 }
 
+type RouteObject = Extract<RouteEntry, { strategy: unknown }>;
+
 interface RouteContext {
   readonly resolve: (path: string, model: string) => readonly Candidate[];
   readonly issues: string[];
@@ -46,11 +54,12 @@ function readRoute(path: string, entry: RouteEntry, { resolve, issues }: RouteCo
   const candidates = named.flatMap(({ model }) => resolve(path, model));
   if (new Set(candidates.map(candidateName)).size < candidates.length)
     issues.push(`CONFIG_FILE: ${path}: a candidate is named twice`);
+  const policy = readPolicy(path, entry, issues);
   const weights = named.map(({ weight }) => weight);
   if (entry.strategy !== "weighted") {
     if (weights.some((weight) => weight !== undefined) || entry.sticky !== undefined)
       issues.push(`CONFIG_FILE: ${path}: weight and sticky are for the strategy weighted`);
-    return { candidates, strategy: { kind: entry.strategy } };
+    return { candidates, strategy: { kind: entry.strategy }, policy };
   }
   const strategy: RouteStrategy = {
     kind: "weighted",
@@ -59,7 +68,15 @@ function readRoute(path: string, entry: RouteEntry, { resolve, issues }: RouteCo
   };
   if (strategy.weights.every((weight) => weight === 0))
     issues.push(`CONFIG_FILE: ${path}: at least one weight must be above 0`);
-  return { candidates, strategy };
+  return { candidates, strategy, policy };
+}
+
+function readPolicy(path: string, entry: RouteObject, issues: string[]): RoutePolicy | undefined {
+  const { hedge_after_ms: hedgeAfterMs, recovery, candidates } = entry;
+  if (hedgeAfterMs === undefined && recovery === undefined) return undefined;
+  if (candidates.length < 2 && (hedgeAfterMs !== undefined || recovery === "restart"))
+    issues.push(`CONFIG_FILE: ${path}: hedge_after_ms and recovery need a second candidate`);
+  return { hedgeAfterMs, recovery: recovery ?? "off" };
 }
 
 function readSticky(text: string): StickyBy {

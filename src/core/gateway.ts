@@ -12,6 +12,7 @@ import type { Principal, RateLimitStatus } from "./keys.ts";
 import type { AttemptOutcomeKind, BillingState, UsageSource } from "./ledger.ts";
 import type { PicoUsd } from "./money.ts";
 import type { Price } from "./price.ts";
+import type { Recovery } from "./route.ts";
 import type { RequestTelemetry } from "./telemetry.ts";
 import type { Usage } from "./usage.ts";
 
@@ -44,6 +45,8 @@ export interface GatewayCall {
 /** One completion. */
 export interface CompletionCall extends GatewayCall {
   readonly input: CompletionInput;
+  /** What becomes of a stream that breaks off. Undefined: as the route says. */
+  readonly recovery?: Recovery | undefined;
   /** The same request as its caller wrote it, from a face that speaks a dialect of providers. */
   readonly native?: NativeRequest | undefined;
 }
@@ -86,11 +89,22 @@ export interface StreamResult {
   readonly native?: NativeStreamEnd | undefined;
 }
 
+/** Of a sink that can take back what it was given. */
+export interface SinkRecovery {
+  /** Told before `started` that the call asked for recovery: all that is delivered may have to be discarded. */
+  expected(): void;
+  /** False once nothing can be taken back any more. */
+  readonly possible: boolean;
+  /** After `started`: what came before is to be discarded, for `reason`; this candidate now answers from the beginning. */
+  restarted(provider: string, model: string, reason: ErrorReason): void;
+}
+
 /** Where a streamed completion goes. A promise means: the caller is slow, wait. */
 export interface CompletionSink {
+  /** Without it there is no fallback after `started`. */
+  readonly recovery?: SinkRecovery | undefined;
   /**
-   * Exactly once, before the first delta; after it there is no fallback. `replayed`: what follows is what an earlier call
-   * with the same request id got.
+   * Exactly once, before the first delta. `replayed`: what follows is what an earlier call with the same request id got.
    */
   started(provider: string, model: string, replayed?: boolean): void;
   /** `native` are the provider's own events, when it speaks the dialect of a native request. */

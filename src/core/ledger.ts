@@ -44,9 +44,16 @@ export type BillingState = "settled" | "unpriced" | "not_billed" | "unknown";
  * - `ESTIMATED_BY_BYTES`: the tokenizer was too slow; UTF-8 bytes / 4.
  * - `INPUT_REPORTED`: estimated, but its input is what the provider stated before the end.
  * - `NOT_BILLED_BY_POLICY`: interrupted at a provider that is configured to bill nothing then.
+ * - `HEDGE_LOST`: neither failed nor left by its caller, but given up since another candidate was faster.
  */
-export const COUNT_FLAGS = ["ESTIMATED_BY_BYTES", "INPUT_REPORTED", "NOT_BILLED_BY_POLICY"] as const;
+export const COUNT_FLAGS = [
+  "ESTIMATED_BY_BYTES",
+  "INPUT_REPORTED",
+  "NOT_BILLED_BY_POLICY",
+  "HEDGE_LOST",
+] as const;
 export type CountFlag = (typeof COUNT_FLAGS)[number];
+export const HEDGE_LOST: CountFlag = "HEDGE_LOST";
 
 export interface AttemptOutcome {
   readonly intent: AttemptIntent;

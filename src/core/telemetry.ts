@@ -56,6 +56,15 @@ export interface RequestTelemetry {
     readonly toProvider: string;
     readonly reason: ErrorReason;
   }): void;
+  /** The next candidate was asked beside one that took too long; told when both are over. */
+  hedged(hedge: {
+    readonly fromProvider: string;
+    readonly toProvider: string;
+    /** The next one was faster. */
+    readonly won: boolean;
+    /** How long both were waited for at once. */
+    readonly overlapMs: number;
+  }): void;
   rateLimited(quotaId: string): void;
   /** The call was made before: its caller gets what became of it, and no provider is called. */
   replayed(outcome: ReplayOutcome): void;
@@ -96,6 +105,6 @@ export interface CompletionEnd {
   readonly costPicoUsd: PicoUsd;
   /** The answer or failure is an earlier call's, whose attempts are not counted again here. */
   readonly replayed: boolean;
-  /** Sum of the attempts' latencies. With the backoff between them it is what is not the gateway's own doing. */
+  /** Sum of the attempts' latencies. With the backoff between them, and less what overlaps, not the gateway's own doing. */
   readonly providerWaitMs: number;
 }

@@ -17,13 +17,15 @@ const BEHIND_DEADLINE_MS = 1_000;
 
 /**
  * Splits one deadline over attempts. Until its first token a stream is treated like a unary call; afterwards there
- * is no fallback any more, so it may use all that is left.
+ * is no fallback any more, so it may use all that is left, unless it may begin anew when it falls silent.
  */
 export function attemptTimeouts(options: {
   readonly remainingMs: number;
   readonly fallbackLeft: boolean;
   readonly streamed: boolean;
   readonly policy: TimeoutPolicy;
+  /** A stream that falls silent may begin anew elsewhere, for which some time has to be left. @default false */
+  readonly recoverable?: boolean | undefined;
   /** How long the call may go on behind the deadline. @default 1,000: it is aborted there anyway */
   readonly behindDeadlineMs?: number | undefined;
 }): CallTimeouts {
@@ -35,6 +37,6 @@ export function attemptTimeouts(options: {
   return {
     totalMs: Math.ceil(Math.min(policy.streamTotalMs, wholeMs)),
     firstTokenMs: answerMs,
-    idleMs: Math.ceil(Math.min(policy.streamIdleMs, wholeMs)),
+    idleMs: Math.ceil(Math.min(policy.streamIdleMs, options.recoverable ? shareMs : wholeMs)),
   };
 }

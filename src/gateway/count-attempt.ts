@@ -1,6 +1,7 @@
 import type { CompletionInput } from "../core/completion.ts";
 import { ProviderError } from "../core/provider-error.ts";
 import type { CountedTokens, UsageEstimator } from "../pricing/usage-estimator.ts";
+import { lostRace } from "./lost-race.ts";
 import type { ReceivedText } from "./received-text.ts";
 import { type AttemptResult, needsEstimate } from "./settle-attempt.ts";
 
@@ -8,9 +9,9 @@ import { type AttemptResult, needsEstimate } from "./settle-attempt.ts";
 export const MAX_COUNT_MS = 150;
 /**
  * At its deadline the caller waits for the attempts' costs, and is answered without them 30 ms later
- * (`DEADLINE_GRACE_MS` in `server/`).
+ * (`DEADLINE_GRACE_MS` in `server/`). It waits, too, when the answer is there and an attempt that lost is to be counted.
  */
-const MAX_COUNT_AT_DEADLINE_MS = 15;
+const MAX_COUNT_WHILE_AWAITED_MS = 15;
 
 /** Of an attempt that brought nothing only the input is counted, for a cost that stays unknown; a fallback may wait. */
 const MAX_COUNT_BEFORE_FALLBACK_MS = 30;
@@ -20,7 +21,7 @@ export function maxCountMs(result: AttemptResult, signal: AbortSignal): number {
   if (signal.aborted) {
     const { reason } = signal;
     const atDeadline = reason instanceof ProviderError && reason.reason === "DEADLINE_EXCEEDED";
-    return atDeadline ? MAX_COUNT_AT_DEADLINE_MS : MAX_COUNT_MS;
+    return atDeadline || lostRace(signal) ? MAX_COUNT_WHILE_AWAITED_MS : MAX_COUNT_MS;
   }
   const broughtNothing = result.kind === "failed" && result.error.received.deltas === 0;
   return broughtNothing ? MAX_COUNT_BEFORE_FALLBACK_MS : MAX_COUNT_MS;

@@ -1,4 +1,6 @@
 import type { ProviderAnswer, StreamEnd } from "../core/completion.ts";
+import type { ErrorReason } from "../core/error-table.ts";
+import { GatewayError } from "../core/errors.ts";
 import type {
   CompletionCall,
   CompletionResult,
@@ -6,7 +8,9 @@ import type {
   Gateway,
   StreamResult,
 } from "../core/gateway.ts";
+import type { Candidate } from "../core/model-name.ts";
 import type { CallMemory } from "../core/replay.ts";
+import type { Recovery } from "../core/route.ts";
 import { partTexts } from "../pricing/usage-estimator.ts";
 import type { Router } from "../routing/router.ts";
 import { createDeliveryRecorder } from "./delivery-recorder.ts";
@@ -66,8 +70,7 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     call: CompletionCall,
     record: CallRecord<ProviderAnswer> | undefined,
   ): Promise<CompletionResult> {
-    const delivered = () => false;
-    const end = await execute({ ...asked("Complete", call), invoke: invokeUnary(call), delivered, record });
+    const end = await execute({ ...asked("Complete", call), invoke: invokeUnary(call), record });
     return { ...unaryResult(end), native: end.answer.native };
   }
 
@@ -76,7 +79,9 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     sink: CompletionSink,
     record: CallRecord<StreamEnd> | undefined,
   ): Promise<StreamResult> {
-    const end = await execute({ ...asked("StreamComplete", call), ...createDelivery(call, sink), record });
+    const recovery = call.recovery ?? current.dependencies.router.policyOf(call.model).recovery;
+    const delivery = createDelivery(call, sink, recovery);
+    const end = await execute({ ...asked("StreamComplete", call), ...delivery, record });
     return { ...streamResult(end), native: end.answer.native };
   }
 
@@ -200,28 +205,46 @@ const invokeUnary =
     return { answer, received: { outputBytes: answer.outputBytes, deltas: 0 } };
   };
 
-/** Passes a stream on to the caller and remembers whether anything was delivered. */
+/** Passes a stream on to the caller, that of another candidate after it when the first breaks off and recovery is asked. */
 function createDelivery(
   { input, native }: CompletionCall,
   sink: CompletionSink,
-): { readonly invoke: Invoke<StreamEnd>; readonly delivered: () => boolean } {
+  recovery: Recovery,
+): Pick<Execution<StreamEnd>, "invoke" | "mayRestart"> {
+  const restarts = recovery === "restart" ? sink.recovery : undefined;
+  restarts?.expected();
   let started = false;
+  let brokeOff: ErrorReason = "PROVIDER_ERROR";
+  const begin = ({ provider, model }: Candidate) => {
+    if (started) restarts?.restarted(provider, model, brokeOff);
+    else sink.started(provider, model);
+    started = true;
+  };
   return {
-    delivered: () => started,
-    invoke: async (provider, frame, { onFirstToken, onDeltas, isDetached }) => {
-      const start = () => {
-        if (started) return;
-        started = true;
+    mayRestart: restarts && (() => restarts.possible),
+    invoke: async (provider, frame, { onFirstToken, onDeltas, isDetached, mayDeliver }) => {
+      let delivering = false;
+      const delivers = (): boolean => {
+        if (isDetached()) return false;
+        if (delivering) return true;
+        if (!mayDeliver()) return false;
+        delivering = true;
         onFirstToken();
-        sink.started(provider.name, frame.model);
+        begin({ provider: provider.name, model: frame.model });
+        return true;
       };
-      const answer = await provider.stream({ ...frame, input, native }, (deltas, events) => {
-        if (!isDetached()) start();
-        onDeltas(deltas);
-        return isDetached() ? undefined : sink.deltas(deltas, events);
-      });
-      if (!isDetached()) start();
-      return { answer, received: answer };
+      try {
+        const answer = await provider.stream({ ...frame, input, native }, (deltas, events) => {
+          const isDelivered = delivers();
+          onDeltas(deltas);
+          return isDelivered ? sink.deltas(deltas, events) : undefined;
+        });
+        delivers();
+        return { answer, received: answer };
+      } catch (thrown) {
+        if (delivering) brokeOff = GatewayError.from(thrown).reason;
+        throw thrown;
+      }
     },
   };
 }

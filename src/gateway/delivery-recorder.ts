@@ -28,7 +28,20 @@ export function createDeliveryRecorder(sink: CompletionSink, maxBytes: number): 
     }
   };
 
+  const { recovery } = sink;
   return {
+    recovery: recovery && {
+      expected: () => recovery.expected(),
+      get possible() {
+        return recovery.possible;
+      },
+      restarted(provider, model, reason) {
+        candidate = { provider, model };
+        pieces = [];
+        bytes = 0;
+        recovery.restarted(provider, model, reason);
+      },
+    },
     started(provider, model, replayed) {
       candidate = { provider, model };
       sink.started(provider, model, replayed);

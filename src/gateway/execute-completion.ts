@@ -31,7 +31,8 @@ export interface Execution<A extends Answered> {
   readonly native: NativeRequest | undefined;
   readonly streamed: boolean;
   readonly invoke: Invoke<A>;
-  readonly delivered: () => boolean;
+  /** Of a stream that may begin anew after it broke off: whether it still may. */
+  readonly mayRestart?: (() => boolean) | undefined;
   /** Of a call that may be repeated. */
   readonly record: CallRecord<A> | undefined;
 }
@@ -136,6 +137,8 @@ async function tryChain<A extends Answered>(
     const { answer, candidate } = await runChain(dependencies, {
       ...execution,
       ...admitted,
+      mayRestart: execution.mayRestart,
+      hedgeAfterMs: dependencies.router.policyOf(execution.call.model).hedgeAfterMs,
       claim: execution.record?.claim,
       onAttempt: ({ outcome, durable }) => {
         outcomes.push(outcome);
@@ -167,7 +170,8 @@ function toRequestLogEntry<A extends Answered>(
   { progress, error }: { readonly progress: Progress; readonly error: GatewayError | undefined },
 ): RequestLogEntry {
   const { outcomes, occurredAt, startedAtMs } = progress;
-  const first = outcomes[0]?.intent;
+  // Of two that ran at once the first need not be the first that ended.
+  const first = outcomes.find(({ intent }) => intent.ordinal === 1)?.intent;
   const last = outcomes.at(-1)?.intent;
   return {
     requestId: call.requestId,

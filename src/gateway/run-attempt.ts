@@ -14,6 +14,7 @@ import type { UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
 import { countAttempt, MAX_COUNT_MS, maxCountMs } from "./count-attempt.ts";
 import type { Drains } from "./drains.ts";
+import { lostRace, tooLate } from "./lost-race.ts";
 import { ReceivedText } from "./received-text.ts";
 import { type AttemptResult, settleAttempt } from "./settle-attempt.ts";
 import { createStreamCheckpoints } from "./stream-checkpoints.ts";
@@ -40,6 +41,8 @@ export type Invoke<A extends Answered> = (
     readonly onText: (text: string) => void;
     /** The request is over, and the call goes on for its usage only: nothing is to be delivered. */
     readonly isDetached: () => boolean;
+    /** Asked before the first part of a stream is delivered: false when another candidate was faster. */
+    readonly mayDeliver: () => boolean;
   },
 ) => Promise<{ readonly answer: A; readonly received: ReceivedOutput }>;
 
@@ -66,6 +69,8 @@ export interface AttemptOptions<A extends Answered> {
   /** What the provider bills for a call that is given up. */
   readonly cancelledStreams: CancelledStreams;
   readonly invoke: Invoke<A>;
+  /** False when another candidate was faster. Undefined: there is no other. */
+  readonly mayDeliver: (() => boolean) | undefined;
   readonly claim: Claim | undefined;
 }
 
@@ -118,7 +123,9 @@ export async function runAttempt<A extends Answered>(
   const toOutcome = async (result: AttemptResult, maxMs: number) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
     const tokens = await countAttempt(estimator, { input, output, result, maxMs });
-    return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs });
+    const wasGivenUp = upstream.detached || (result.kind === "failed" && result.error.reason === "CANCELLED");
+    const lost = wasGivenUp && lostRace(signal);
+    return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs, lost });
   };
   const settle = async (result: AttemptResult) => {
     const outcome = await toOutcome(result, maxCountMs(result, signal));
@@ -148,6 +155,8 @@ export async function runAttempt<A extends Answered>(
   if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome });
   return { ...end, ...settled };
 }
+
+const always = () => true;
 
 /** The caller has gone, the call goes on: what it came to so far. */
 const toDetached =
@@ -185,7 +194,9 @@ async function callProvider<A extends Answered>(
       },
       onText: (text) => output.add(text),
       isDetached: () => upstream.detached,
+      mayDeliver: options.mayDeliver ?? always,
     });
+    if (!upstream.detached && options.mayDeliver?.() === false) throw tooLate(answer);
     return { kind: "answered", answer, result: { kind: "answered", ...answer, received } };
   } catch (thrown) {
     const error = toProviderError(thrown, output.received);

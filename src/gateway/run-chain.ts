@@ -12,6 +12,7 @@ import { sleep } from "../resilience/sleep.ts";
 import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
 import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
 import { MAX_DRAIN_MS } from "./drains.ts";
+import { raceCandidates } from "./race-candidates.ts";
 import type { RequestScope } from "./request-scope.ts";
 import {
   type Answered,
@@ -45,9 +46,13 @@ export interface ChainOptions<A extends Answered> {
   readonly invoke: Invoke<A>;
   /** Goes on the ledger with the first attempt. */
   readonly claim: Claim | undefined;
-  /** True once a token reached the caller: from then on there is neither retry nor fallback. */
-  readonly delivered: () => boolean;
-  /** Told of every attempt as it ends, in order. */
+  /** Asked after a token reached the caller: then there is no retry, and only when it may start anew a fallback. */
+  readonly mayRestart: (() => boolean) | undefined;
+  /** After so long without an answer or a first token the next candidate is asked as well. Undefined: never. */
+  readonly hedgeAfterMs: number | undefined;
+  /** Asked before anything is delivered; false when another candidate was first. Undefined: there is no other. */
+  readonly mayDeliver?: (() => boolean) | undefined;
+  /** Told of every attempt as it ends, the one that answered last. */
   readonly onAttempt: (end: AttemptEnd<A>) => void;
 }
 
@@ -57,11 +62,13 @@ const MAX_ATTEMPTS_PER_CANDIDATE = 3;
 /** With a fallback at hand nobody waits longer than this for the same provider to recover. */
 const MAX_BACKOFF_WITH_FALLBACK_MS = 1_000;
 
-type CandidateEnd<A extends Answered> =
-  | { readonly kind: "answered"; readonly answer: A; readonly candidate: Candidate }
+/** How it ended with one candidate, retries included. */
+export type CandidateEnd<A extends Answered> = { readonly candidate: Candidate } & (
+  | { readonly kind: "answered"; readonly answer: A }
   /** Another candidate may be tried. */
   | { readonly kind: "next"; readonly error: ProviderError }
-  | { readonly kind: "final"; readonly error: ProviderError };
+  | { readonly kind: "final"; readonly error: ProviderError }
+);
 
 /**
  * Tries the candidates in order, within the one deadline.
@@ -75,26 +82,62 @@ export async function runChain<A extends Answered>(
   const { call, chain, scope } = options;
   let lastError: ProviderError | undefined;
   let ordinal = 0;
-  for (const [index, candidate] of chain.entries()) {
-    const following = chain[index + 1];
-    const end = await tryCandidate(dependencies, options, {
-      candidate,
-      fallbackLeft: following !== undefined,
-      nextOrdinal: () => ++ordinal,
-    });
-    if (end.kind === "answered") return end;
-    // A refusal by the breaker says less than what an earlier candidate really answered.
-    if (!lastError || !isSkip(end.error)) lastError = end.error;
-    if (end.kind === "final") break;
-    if (following && following.provider !== candidate.provider) {
-      call.telemetry.fellBack({
-        fromProvider: candidate.provider,
-        toProvider: following.provider,
-        reason: end.error.reason,
-      });
+  const nextOrdinal = () => ++ordinal;
+  for (let index = 0; index < chain.length; ) {
+    for (const end of await askFrom(dependencies, options, { index, nextOrdinal })) {
+      if (end.kind === "answered") return end;
+      const { candidate, error } = end;
+      // A refusal by the breaker says less than what an earlier candidate really answered.
+      if (!lastError || !isSkip(error)) lastError = error;
+      index = end.kind === "final" ? chain.length : chain.indexOf(candidate) + 1;
+      const following = chain[index];
+      if (!following) break;
+      if (following.provider === candidate.provider) continue;
+      const [fromProvider, toProvider] = [candidate.provider, following.provider];
+      call.telemetry.fellBack({ fromProvider, toProvider, reason: error.reason });
     }
   }
   throw scope.endedBy() ?? lastError ?? new GatewayError("INTERNAL", "the chain of candidates is empty");
+}
+
+/** Asks the candidate at the index; with hedging, and if it takes too long, the next one as well. */
+async function askFrom<A extends Answered>(
+  dependencies: ChainDependencies,
+  options: ChainOptions<A>,
+  { index, nextOrdinal }: { readonly index: number; readonly nextOrdinal: () => number },
+): Promise<readonly CandidateEnd<A>[]> {
+  const { chain, hedgeAfterMs } = options;
+  const turnOf = (candidate: Candidate): Turn => ({
+    candidate,
+    fallbackLeft: candidate !== chain.at(-1),
+    nextOrdinal,
+    isHedge: candidate !== chain[index],
+  });
+  const [primary, hedge] = chain.slice(index, index + 2);
+  if (!primary) return [];
+  if (!hedge || hedgeAfterMs === undefined)
+    return [await tryCandidate(dependencies, options, turnOf(primary))];
+  return await raceCandidates(options, {
+    ...{ clock: dependencies.clock, primary, hedge, hedgeAfterMs },
+    mayHedge: () => mayHedge(dependencies, options, turnOf(hedge)),
+    ask: (candidate, lane) => tryCandidate(dependencies, lane, turnOf(candidate)),
+  });
+}
+
+/** Would asking this candidate, too, be of use, and is there room for it? If so, a retry of the budget is spent on it. */
+function mayHedge<A extends Answered>(
+  dependencies: ChainDependencies,
+  options: ChainOptions<A>,
+  turn: Turn,
+): boolean {
+  const { scope, streamed } = options;
+  const health = dependencies.health.of(turn.candidate);
+  if (scope.endedBy() || health.breaker.refuses || isTooSlow(dependencies, options, turn)) return false;
+  const expectedMs = medianMsOf(health, streamed) ?? 0;
+  if (expectedMs > scope.remainingMs() || !dependencies.retryBudget.spend()) return false;
+  // For the count of the one that will lose.
+  dependencies.estimator.warmUp();
+  return true;
 }
 
 const isSkip = (error: ProviderError) =>
@@ -104,6 +147,8 @@ interface Turn {
   readonly candidate: Candidate;
   readonly fallbackLeft: boolean;
   readonly nextOrdinal: () => number;
+  /** It is asked beside another one. */
+  readonly isHedge: boolean;
 }
 
 async function tryCandidate<A extends Answered>(
@@ -114,29 +159,37 @@ async function tryCandidate<A extends Answered>(
   const { scope } = options;
   const { candidate } = turn;
   const health = dependencies.health.of(candidate);
-  if (isTooSlow(dependencies, options, turn)) return { kind: "next", error: tooSlow(candidate) };
+  if (isTooSlow(dependencies, options, turn)) return { kind: "next", candidate, error: tooSlow(candidate) };
 
   let failure: ProviderError | undefined;
   for (let attempt = 1; ; attempt += 1) {
     const ended = scope.endedBy();
-    if (ended) return { kind: "final", error: ended };
+    if (ended) return { kind: "final", candidate, error: ended };
     const permit = health.breaker.tryAcquire();
-    if (!permit) return { kind: "next", error: failure ?? circuitOpen(candidate) };
-    if (attempt === 1) dependencies.retryBudget.earn();
+    if (!permit) return { kind: "next", candidate, error: failure ?? circuitOpen(candidate) };
+    if (attempt === 1 && !turn.isHedge) dependencies.retryBudget.earn();
 
     const end = await attemptWithPermit(dependencies, options, turn, { permit, health });
-    if (end.kind === "answered") return { kind: "answered", answer: end.answer, candidate };
+    if (end.kind === "answered") return { kind: "answered", candidate, answer: end.answer };
     const { error } = end;
     failure = error;
-    if (options.delivered() || scope.signal.aborted || !error.fallsBack) return { kind: "final", error };
+    if (scope.signal.aborted || !error.fallsBack) return { kind: "final", candidate, error };
+    // Whoever broke off in the midst of an answer is not trusted with the same one again.
+    if (hasDelivered(end)) return { kind: options.mayRestart?.() ? "next" : "final", candidate, error };
     // This failure may have been the one that opened the breaker: a retry would wait for nothing.
-    if (health.breaker.state === "open") return { kind: "next", error };
+    if (health.breaker.state === "open") return { kind: "next", candidate, error };
     const delayMs = retryDelayMs(dependencies, { error, attempt, turn, scope });
-    if (delayMs === undefined) return { kind: "next", error };
+    if (delayMs === undefined) return { kind: "next", candidate, error };
     options.call.telemetry.retryScheduled({ ...candidate, delayMs, reason: error.reason });
     await sleep(delayMs, scope.signal);
   }
 }
+
+const hasDelivered = ({ outcome }: AttemptEnd<Answered>) => outcome.timeToFirstTokenMs !== undefined;
+
+/** What callers waited for lately: the first token of streams, else whole answers. */
+const medianMsOf = ({ answerLatency, firstTokenLatency }: CandidateHealth, streamed: boolean) =>
+  (streamed ? firstTokenLatency : answerLatency).medianMs();
 
 /** With a fallback at hand: would this candidate probably run into its own limit, to be paid for nothing? */
 function isTooSlow<A extends Answered>(
@@ -146,8 +199,7 @@ function isTooSlow<A extends Answered>(
 ): boolean {
   const policy = providers.get(candidate.provider)?.timeouts;
   if (!fallbackLeft || !policy) return false;
-  const { answerLatency, firstTokenLatency } = health.of(candidate);
-  const medianMs = (streamed ? firstTokenLatency : answerLatency).medianMs();
+  const medianMs = medianMsOf(health.of(candidate), streamed);
   if (medianMs === undefined) return false;
   const { firstTokenMs } = attemptTimeouts({
     remainingMs: scope.remainingMs(),
@@ -180,6 +232,7 @@ async function attemptWithPermit<A extends Answered>(
         remainingMs: scope.remainingMs(),
         fallbackLeft: turn.fallbackLeft,
         streamed,
+        recoverable: options.mayRestart?.(),
         policy: configured.timeouts,
         behindDeadlineMs: configured.cancelledStreams === "drain" ? MAX_DRAIN_MS : undefined,
       }),
@@ -188,6 +241,7 @@ async function attemptWithPermit<A extends Answered>(
       streamed,
       estimatedTokensIn: options.estimatedTokensIn,
       invoke: options.invoke,
+      mayDeliver: options.mayDeliver,
       claim: options.claim,
     });
   } catch (error) {

@@ -1,5 +1,11 @@
 import type { ErrorReason } from "../core/error-table.ts";
-import type { AttemptIntent, AttemptOutcome, BillingState, UsageSource } from "../core/ledger.ts";
+import {
+  type AttemptIntent,
+  type AttemptOutcome,
+  type BillingState,
+  HEDGE_LOST,
+  type UsageSource,
+} from "../core/ledger.ts";
 import type { PicoUsd } from "../core/money.ts";
 import type { UnitPrices } from "../core/price.ts";
 import type { CancelledStreams } from "../core/provider.ts";
@@ -57,6 +63,8 @@ export function settleAttempt(options: {
   readonly cancelledStreams?: CancelledStreams | undefined;
   readonly latencyMs: number;
   readonly timeToFirstTokenMs: number | undefined;
+  /** Given up for a faster one. @default false */
+  readonly lost?: boolean;
 }): AttemptOutcome {
   const { intent, result, latencyMs, timeToFirstTokenMs } = options;
   const counted =
@@ -73,7 +81,7 @@ export function settleAttempt(options: {
     usageSource: counted.usageSource,
     ...priced,
     providerCostPicoUsd: failure ? failure.providerCostPicoUsd : answered(result)?.providerCostPicoUsd,
-    flags,
+    flags: options.lost ? [...flags, HEDGE_LOST] : flags,
     latencyMs,
     timeToFirstTokenMs,
     providerRequestId: failure ? failure.providerRequestId : answered(result)?.providerRequestId,

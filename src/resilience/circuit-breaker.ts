@@ -38,6 +38,8 @@ export interface BreakerPermit {
  */
 export interface CircuitBreaker {
   readonly state: BreakerState;
+  /** True while `tryAcquire` would give no permission. Asking changes nothing. */
+  readonly refuses: boolean;
   /** Undefined while it is open. */
   tryAcquire(): BreakerPermit | undefined;
 }
@@ -130,17 +132,20 @@ export function createCircuitBreaker(
     };
   };
 
+  const refuses = () => (state === "open" ? clock.monotonicMs() - openedAtMs < openMs : isProbing());
+
   return {
     get state() {
       return state;
     },
+    get refuses() {
+      return refuses();
+    },
     tryAcquire() {
       if (state === "closed") return closedPermit();
-      if (state === "open") {
-        if (clock.monotonicMs() - openedAtMs < openMs) return undefined;
-        setState("half_open");
-      }
-      return isProbing() ? undefined : probePermit();
+      if (refuses()) return undefined;
+      if (state === "open") setState("half_open");
+      return probePermit();
     },
   };
 }

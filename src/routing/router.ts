@@ -1,7 +1,7 @@
 import { GatewayError } from "../core/errors.ts";
 import type { Principal } from "../core/keys.ts";
 import { type Candidate, candidateName, parseModelName } from "../core/model-name.ts";
-import { orderedRoute, type Route } from "../core/route.ts";
+import { DEFAULT_ROUTE_POLICY, orderedRoute, type Route, type RoutePolicy } from "../core/route.ts";
 import { orderCandidates } from "./order-candidates.ts";
 
 export interface RouterOptions {
@@ -34,6 +34,8 @@ export interface Router {
    * @throws GatewayError MODEL_NOT_FOUND, MODEL_NOT_ALLOWED
    */
   route(request: RouteRequest, streamed: boolean): readonly Candidate[];
+  /** How the chain of a model is asked: as its alias says, if it is one. */
+  policyOf(model: string): RoutePolicy;
   /** The names that this key may ask for, with their chains. */
   names(principal: Principal): readonly { readonly name: string; readonly chain: readonly Candidate[] }[];
 }
@@ -97,6 +99,7 @@ export function createRouter(options: RouterOptions): Router {
       }
       return withoutRepeats(chain);
     },
+    policyOf: (model) => aliases.get(model)?.policy ?? DEFAULT_ROUTE_POLICY,
     names(principal) {
       const entries = new Map([...aliases].map(([name, { candidates }]) => [name, candidates]));
       for (const candidate of [...defaultChain, ...[...entries.values()].flat()]) {

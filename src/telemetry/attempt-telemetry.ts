@@ -1,5 +1,5 @@
 import { ERROR_TABLE, type ErrorReason } from "../core/error-table.ts";
-import { type AttemptOutcome, COUNT_FLAGS } from "../core/ledger.ts";
+import { type AttemptOutcome, COUNT_FLAGS, HEDGE_LOST } from "../core/ledger.ts";
 import { PICO_USD_PER_USD, type PicoUsd } from "../core/money.ts";
 import type { AttemptTelemetry } from "../core/telemetry.ts";
 import type { Usage } from "../core/usage.ts";
@@ -45,7 +45,8 @@ function countAttempt(
   const { errorReason } = outcome;
   const errorType = errorReason ? ERROR_TABLE[errorReason].errorType : "none";
   metrics.attempts.inc({ provider, model: modelLabel, outcome: outcome.outcome, error_type: errorType });
-  if (!errorReason) return;
+  // Whoever lost a race has not failed.
+  if (!errorReason || outcome.flags.includes(HEDGE_LOST)) return;
   metrics.errors.inc({ api_key_id: apiKeyLabel, provider, error_type: errorType });
   onFailed(errorReason);
 }

@@ -84,6 +84,12 @@ function createRequestMetrics(registers: Registries) {
       labelNames: ["api_key_id", "from_provider", "to_provider"],
       registers,
     }),
+    hedges: new Counter({
+      name: "llm_gateway_hedges_total",
+      help: "Times that the next provider of a chain was asked beside one that took too long, and whether it was faster.",
+      labelNames: ["from_provider", "to_provider", "won"],
+      registers,
+    }),
     // The types of prom-client take the labels of exemplars for labels of the metric.
     latency: new Histogram<"api_key_id" | "provider" | "trace_id">({
       name: "llm_gateway_latency_seconds",

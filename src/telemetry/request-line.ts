@@ -16,6 +16,8 @@ export function toRequestLine(
     readonly traceId: string;
     readonly apiKeyId: string;
     readonly end: RequestEnd;
+    /** Two candidates were asked at once. */
+    readonly wasHedged?: boolean;
   },
   redactor: Redactor,
 ): LogFields {
@@ -36,6 +38,7 @@ export function toRequestLine(
       provider_model: completion.model,
       attempts: completion.attempts,
       fell_back: completion.fellBack,
+      hedged: request.wasHedged ? true : undefined,
       streamed: completion.streamed,
       replayed: completion.replayed ? true : undefined,
       tokens_in: completion.tokensIn,

@@ -35,7 +35,9 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
   let apiKeyLabel = "none";
   let countedFailure: ErrorReason | undefined;
   let ended = false;
-  let backoffMs = 0;
+  // What the waiting for providers is more, or less, than the sum of their calls.
+  let besidesCallsMs = 0;
+  let wasHedged = false;
   const onFailed = (reason: ErrorReason): void => {
     countedFailure = reason;
   };
@@ -57,7 +59,7 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       });
     },
     retryScheduled({ provider, delayMs, reason }) {
-      backoffMs += delayMs;
+      besidesCallsMs += delayMs;
       metrics.retries.inc({ provider, error_type: ERROR_TABLE[reason].errorType });
       span.event("retry", {
         [GATEWAY.provider]: provider,
@@ -84,6 +86,16 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
         [GATEWAY.reason]: reason,
       });
     },
+    hedged({ fromProvider, toProvider, won, overlapMs }) {
+      wasHedged = true;
+      besidesCallsMs -= overlapMs;
+      metrics.hedges.inc({ from_provider: fromProvider, to_provider: toProvider, won: String(won) });
+      span.event("hedge", {
+        [GATEWAY.fromProvider]: fromProvider,
+        [GATEWAY.toProvider]: toProvider,
+        [GATEWAY.hedgeWon]: won,
+      });
+    },
     rateLimited(quotaId) {
       metrics.rateLimitRefusals.inc({ api_key_id: apiKeyLabel, quota: quotaId });
       span.event("rate_limited", { [GATEWAY.quotaId]: quotaId });
@@ -97,21 +109,24 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       // A place that ends a request twice is a defect, but not one to count a request twice for.
       if (ended) return;
       ended = true;
-      const end = withBackoff(told, backoffMs);
+      const end = withWait(told, besidesCallsMs);
       countCall(context, end);
       if (isCompletion(context.start, end)) countCompletion(context, { end, apiKeyLabel, countedFailure });
-      writeLine(context, { end, apiKeyId });
+      writeLine(context, { end, apiKeyId, wasHedged });
       span.end(end, apiKeyId);
       context.onFinished();
     },
   };
 }
 
-/** Backoff is waiting for a provider as well, not the gateway's own doing. */
-function withBackoff(end: RequestEnd, backoffMs: number): RequestEnd {
+/** Backoff is waiting for a provider as well, not the gateway's own doing; what was waited for at once counts once. */
+function withWait(end: RequestEnd, besidesCallsMs: number): RequestEnd {
   const { completion } = end;
-  if (!completion || backoffMs === 0) return end;
-  return { ...end, completion: { ...completion, providerWaitMs: completion.providerWaitMs + backoffMs } };
+  if (!completion || besidesCallsMs === 0) return end;
+  return {
+    ...end,
+    completion: { ...completion, providerWaitMs: completion.providerWaitMs + besidesCallsMs },
+  };
 }
 
 /** Also a completion that was refused before anything was known of it. */
@@ -158,9 +173,10 @@ function countCompletion(
 /** What is nobody's fault but the caller's is no warning. */
 function writeLine(
   { start, span, log, redactor }: RequestContext,
-  { end, apiKeyId }: { readonly end: RequestEnd; readonly apiKeyId: string },
+  request: { readonly end: RequestEnd; readonly apiKeyId: string; readonly wasHedged: boolean },
 ): void {
-  const line = toRequestLine({ start, traceId: span.traceId, apiKeyId, end }, redactor);
+  const { end } = request;
+  const line = toRequestLine({ start, traceId: span.traceId, ...request }, redactor);
   const { error } = end;
   if (error?.reason === "INTERNAL") log.lines.error(line, "request");
   else if (error && error.row.httpStatus >= 500) log.lines.warn(line, "request");

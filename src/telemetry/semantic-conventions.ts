@@ -46,6 +46,7 @@ export const GATEWAY = {
   reason: "llm_gateway.reason",
   fromProvider: "llm_gateway.from_provider",
   toProvider: "llm_gateway.to_provider",
+  hedgeWon: "llm_gateway.hedge.won",
   quotaId: "llm_gateway.quota_id",
   replayOutcome: "llm_gateway.replay.outcome",
 } as const;

@@ -144,6 +144,7 @@ export class FakeProvider implements Provider {
     const seen: SeenCall = { call, atMs: performance.now(), abortedAtMs: undefined };
     this.calls.push(seen);
     this.#timeline.push(`call ${this.name}`);
+    call.onSent?.();
     call.signal.addEventListener("abort", () => {
       seen.abortedAtMs = performance.now();
     });

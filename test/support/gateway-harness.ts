@@ -6,13 +6,14 @@ import {
   CompletionError,
   type CompletionResult,
   type CompletionSink,
+  type SinkRecovery,
   type StreamResult,
 } from "../../src/core/gateway.ts";
 import type { Principal, RateLimiter } from "../../src/core/keys.ts";
 import type { Candidate } from "../../src/core/model-name.ts";
 import type { PriceBook } from "../../src/core/price.ts";
 import type { CancelledStreams } from "../../src/core/provider.ts";
-import { orderedRoute } from "../../src/core/route.ts";
+import { DEFAULT_ROUTE_POLICY, orderedRoute, type RoutePolicy } from "../../src/core/route.ts";
 import type { TimeoutPolicy } from "../../src/gateway/attempt-timeouts.ts";
 import { createCandidateHealthRegistry } from "../../src/gateway/candidate-health.ts";
 import { createGateway, type GatewayRouting, type RunningGateway } from "../../src/gateway/create-gateway.ts";
@@ -43,6 +44,8 @@ const TIMEOUTS: TimeoutPolicy = { providerTimeoutMs: 30_000, streamIdleMs: 30_00
 export interface HarnessOptions {
   /** Behind the alias `chain`. @default openai → deepseek → huggingface */
   readonly chain?: readonly Candidate[];
+  /** Of the alias `chain`. @default none */
+  readonly policy?: Partial<RoutePolicy>;
   readonly defaultChain?: readonly Candidate[];
   readonly timeouts?: Partial<TimeoutPolicy>;
   readonly limiter?: RateLimiter;
@@ -106,7 +109,15 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     providers,
     router: createRouter({
       providers: new Set(providers.keys()),
-      aliases: new Map([["chain", orderedRoute(options.chain ?? [OPENAI, DEEPSEEK, HUGGINGFACE])]]),
+      aliases: new Map([
+        [
+          "chain",
+          {
+            ...orderedRoute(options.chain ?? [OPENAI, DEEPSEEK, HUGGINGFACE]),
+            policy: options.policy && { ...DEFAULT_ROUTE_POLICY, ...options.policy },
+          },
+        ],
+      ]),
       defaultChain: options.defaultChain ?? [],
     }),
   };
@@ -158,6 +169,12 @@ export function createHarness(options: HarnessOptions = {}): Harness {
 /** A caller of a stream who keeps what comes. */
 export class CollectingCompletionSink implements CompletionSink {
   readonly events: string[] = [];
+  readonly recovery: SinkRecovery = {
+    expected: () => this.events.push("may restart"),
+    possible: true,
+    restarted: (provider, model, reason) =>
+      this.events.push(`restarted ${provider}/${model} after ${reason}`),
+  };
 
   started(provider: string, model: string): void {
     this.events.push(`started ${provider}/${model}`);

@@ -7,7 +7,7 @@ import type {
   Telemetry,
 } from "../../src/core/telemetry.ts";
 
-type Argument<K extends "retryScheduled" | "fellBack" | "attemptStarted"> = Parameters<
+type Argument<K extends "retryScheduled" | "fellBack" | "attemptStarted" | "hedged"> = Parameters<
   RequestTelemetry[K]
 >[0];
 
@@ -24,6 +24,7 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
   readonly firstTokensMs: number[] = [];
   readonly retries: Argument<"retryScheduled">[] = [];
   readonly fallbacks: Argument<"fellBack">[] = [];
+  readonly hedges: Argument<"hedged">[] = [];
   readonly refusedQuotas: string[] = [];
   readonly replays: ReplayOutcome[] = [];
 
@@ -54,6 +55,10 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
 
   fellBack(fallback: Argument<"fellBack">): void {
     this.fallbacks.push(fallback);
+  }
+
+  hedged(hedge: Argument<"hedged">): void {
+    this.hedges.push(hedge);
   }
 
   ledgerWriteStarted(): () => void {

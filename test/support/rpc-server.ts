@@ -207,6 +207,7 @@ function recordingTelemetry(requests: RecordedRequest[]): Telemetry {
         attemptStarted: () => ({ traceHeaders: {}, firstToken() {}, finished() {} }),
         retryScheduled() {},
         fellBack() {},
+        hedged() {},
         rateLimited() {},
         replayed() {},
         ledgerWriteStarted: () => () => {},

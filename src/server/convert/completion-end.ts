@@ -17,16 +17,14 @@ export function completionEnd(requestedModel: string, ended: Ended, streamed: bo
   const { replayed } = ended;
   const attempts = replayed ? [] : ended.attempts;
   const totals = totalAttempts(attempts);
-  const first = attempts[0];
+  const first = attempts.find(({ ordinal }) => ordinal === 1);
   const last = attempts.at(-1);
   return {
     requestedModel,
     provider: last?.provider,
     model: last?.model,
     attempts: attempts.length,
-    fellBack: attempts.some(
-      (attempt) => attempt.provider !== first?.provider || attempt.model !== first?.model,
-    ),
+    fellBack: last?.provider !== first?.provider || last?.model !== first?.model,
     streamed,
     replayed,
     tokensIn: totals.usage?.tokensIn ?? 0,

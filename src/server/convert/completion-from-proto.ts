@@ -1,4 +1,7 @@
-import type { CompleteRequest } from "../../../gen/es/llmgateway/v1/completion_pb.ts";
+import {
+  type CompleteRequest,
+  Recovery as RecoveryProto,
+} from "../../../gen/es/llmgateway/v1/completion_pb.ts";
 import {
   type ResponseFormat as ResponseFormatProto,
   ToolChoiceMode,
@@ -7,6 +10,7 @@ import {
 } from "../../../gen/es/llmgateway/v1/content_pb.ts";
 import type { CompletionInput, ResponseFormat, Tool, ToolChoice } from "../../core/completion.ts";
 import type { CompletionCall } from "../../core/gateway.ts";
+import type { Recovery } from "../../core/route.ts";
 import type { AuthenticatedCall } from "../rpc/call-context.ts";
 import { messageFromProto } from "./message-from-proto.ts";
 import { Violations } from "./violations.ts";
@@ -39,6 +43,21 @@ export function completionFromProto(
     signal: call.signal,
     telemetry: call.telemetry,
   };
+}
+
+/** Undefined: as the route says. */
+export function recoveryFromProto(recovery: RecoveryProto): Recovery | undefined {
+  switch (recovery) {
+    case RecoveryProto.OFF:
+      return "off";
+    case RecoveryProto.RESTART:
+      return "restart";
+    case RecoveryProto.UNSPECIFIED:
+      return undefined;
+    default:
+      // What a later version of the contract may add.
+      return undefined;
+  }
 }
 
 function inputFromProto(proto: CompleteRequest, path: string, violations: Violations): CompletionInput {

@@ -20,8 +20,9 @@ import type {
   MessagePart,
   MessageRole,
 } from "../../core/completion.ts";
+import type { ErrorReason } from "../../core/error-table.ts";
 import type { CompletionResult, StreamResult } from "../../core/gateway.ts";
-import { attemptsToProto } from "./usage-to-proto.ts";
+import { attemptsToProto, errorReasonToProto } from "./usage-to-proto.ts";
 
 /** The answer to a unary completion. */
 export function completionToProto(requestId: string, result: CompletionResult): CompleteResponse {
@@ -41,6 +42,19 @@ export function startedToProto(requestId: string, provider: string, model: strin
   return event({
     case: "started",
     value: { $typeName: "llmgateway.v1.StreamStarted", requestId, provider, model },
+  });
+}
+
+/** The event after which an answer begins anew. */
+export function restartedToProto(restart: {
+  readonly provider: string;
+  readonly model: string;
+  readonly reason: ErrorReason;
+}): StreamCompleteResponse {
+  const reason = errorReasonToProto(restart.reason);
+  return event({
+    case: "restarted",
+    value: { $typeName: "llmgateway.v1.StreamRestarted", ...restart, reason },
   });
 }
 

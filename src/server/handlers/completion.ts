@@ -1,16 +1,18 @@
 import {
   CompletionService,
+  type StreamCompleteRequest,
   type StreamCompleteResponse,
 } from "../../../gen/es/llmgateway/v1/completion_pb.ts";
 import type { StreamDelta } from "../../core/completion.ts";
 import type { CompletionSink, Gateway } from "../../core/gateway.ts";
 import { completionEnd, endOfFailed } from "../convert/completion-end.ts";
-import { completionFromProto } from "../convert/completion-from-proto.ts";
+import { completionFromProto, recoveryFromProto } from "../convert/completion-from-proto.ts";
 import {
   completionToProto,
   event,
   failedToProto,
   finishedToProto,
+  restartedToProto,
   startedToProto,
 } from "../convert/completion-to-proto.ts";
 import { throwViolation } from "../convert/violations.ts";
@@ -42,7 +44,7 @@ export function completionMethods(gateway: Gateway): readonly RpcMethod[] {
     ),
     serverStreaming(
       streamComplete,
-      (message, call, out) => stream(gateway, message.request, call, out),
+      (message, call, out) => stream(gateway, message, call, out),
       (message) => message.request?.requestId,
     ),
   ];
@@ -54,12 +56,14 @@ export function completionMethods(gateway: Gateway): readonly RpcMethod[] {
  */
 async function stream(
   gateway: Gateway,
-  request: Parameters<typeof completionFromProto>[0] | undefined,
+  message: StreamCompleteRequest,
   call: AuthenticatedCall,
   out: StreamQueue<StreamCompleteResponse>,
 ): Promise<void> {
+  const { request } = message;
   if (!request) throwViolation("request", "required", "is required");
-  const completion = completionFromProto(request, call, "request.");
+  const recovery = recoveryFromProto(message.recovery);
+  const completion = { ...completionFromProto(request, call, "request."), recovery };
   out.lastWord = () => failedToProto(call.requestId, endOfFailed(undefined));
   try {
     const result = await gateway.stream(completion, sinkInto(out, call.requestId));
@@ -75,6 +79,13 @@ async function stream(
 
 function sinkInto(out: StreamQueue<StreamCompleteResponse>, requestId: string): CompletionSink {
   return {
+    recovery: {
+      expected() {},
+      possible: true,
+      restarted(provider, model, reason) {
+        out.push(restartedToProto({ provider, model, reason }), EVENT_BYTES);
+      },
+    },
     started(provider, model) {
       out.push(startedToProto(requestId, provider, model), EVENT_BYTES);
     },

@@ -79,6 +79,7 @@ describe("the metrics", () => {
       "counter llm_gateway_cost_total api_key_id,provider,model",
       "counter llm_gateway_errors_total api_key_id,provider,error_type",
       "counter llm_gateway_fallbacks_total api_key_id,from_provider,to_provider",
+      "counter llm_gateway_hedges_total from_provider,to_provider,won",
       "counter llm_gateway_ledger_write_failures_total store",
       "counter llm_gateway_log_lines_dropped_total",
       "counter llm_gateway_rate_limit_refusals_total api_key_id,quota",

@@ -8,6 +8,8 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_llmgateway_v1_access } from "./access_pb.ts";
 import type { Message as Message$1, ResponseFormat, Tool, ToolChoice } from "./content_pb.ts";
 import { file_llmgateway_v1_content } from "./content_pb.ts";
+import type { ErrorReason } from "./error_reason_pb.ts";
+import { file_llmgateway_v1_error_reason } from "./error_reason_pb.ts";
 import type { Attempt, Cost, Usage } from "./usage_pb.ts";
 import { file_llmgateway_v1_usage } from "./usage_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file llmgateway/v1/completion.proto.
  */
 export const file_llmgateway_v1_completion: GenFile = /*@__PURE__*/
-  fileDesc("Ch5sbG1nYXRld2F5L3YxL2NvbXBsZXRpb24ucHJvdG8SDWxsbWdhdGV3YXkudjEikQcKD0NvbXBsZXRlUmVxdWVzdBIoCgpyZXF1ZXN0X2lkGAEgASgJQhS6SBFyDzINXlshLX5dezAsMzZ9JBI7CgVtb2RlbBgCIAEoCUIsukgpcicyJV5bQS1aYS16MC05XVtBLVphLXowLTkuXzovQC1dezAsMTk5fSQSNQoIbWVzc2FnZXMYAyADKAsyFi5sbG1nYXRld2F5LnYxLk1lc3NhZ2VCC7pICJIBBQgBEIAgEisKEW1heF9vdXRwdXRfdG9rZW5zGAQgASgFQgu6SAgaBhiAiXooAUgAiAEBEjEKC3RlbXBlcmF0dXJlGAUgASgBQhe6SBQSEhkAAAAAAAAAQCkAAAAAAAAAAEgBiAEBEisKBXRvcF9wGAYgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAAEgCiAEBEh8KBHN0b3AYByADKAlCEbpIDpIBCxAEIgdyBRABGIACEiwKBHNlZWQYCCABKANCGbpIFiIUGP////////8PKIGAgICAgIDw/wFIA4gBARItCgV0b29scxgJIAMoCzITLmxsbWdhdGV3YXkudjEuVG9vbEIJukgGkgEDEIABEi4KC3Rvb2xfY2hvaWNlGAogASgLMhkubGxtZ2F0ZXdheS52MS5Ub29sQ2hvaWNlEiAKE3BhcmFsbGVsX3Rvb2xfY2FsbHMYCyABKAhIBIgBARI2Cg9yZXNwb25zZV9mb3JtYXQYDCABKAsyHS5sbG1nYXRld2F5LnYxLlJlc3BvbnNlRm9ybWF0EkwKD2ZhbGxiYWNrX21vZGVscxgNIAMoCUIzukgwkgEtEAgiKXInMiVeW0EtWmEtejAtOV1bQS1aYS16MC05Ll86L0AtXXswLDE5OX0kEmMKBHRhZ3MYDiADKAsyKC5sbG1nYXRld2F5LnYxLkNvbXBsZXRlUmVxdWVzdC5UYWdzRW50cnlCK7pIKJoBJRAQIhpyGDIWXltBLVphLXowLTlfLi1dezEsNjN9JCoFcgMYgAESGgoIZW5kX3VzZXIYDyABKAlCCLpIBXIDGIABGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhQKEl9tYXhfb3V0cHV0X3Rva2Vuc0IOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQgcKBV9zZWVkQhYKFF9wYXJhbGxlbF90b29sX2NhbGxzIvMBChBDb21wbGV0ZVJlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSDQoFbW9kZWwYAyABKAkSJgoHY2hvaWNlcxgEIAMoCzIVLmxsbWdhdGV3YXkudjEuQ2hvaWNlEiMKBXVzYWdlGAUgASgLMhQubGxtZ2F0ZXdheS52MS5Vc2FnZRIhCgRjb3N0GAYgASgLMhMubGxtZ2F0ZXdheS52MS5Db3N0EigKCGF0dGVtcHRzGAcgAygLMhYubGxtZ2F0ZXdheS52MS5BdHRlbXB0EhAKCHJlcGxheWVkGAggASgIInQKBkNob2ljZRINCgVpbmRleBgBIAEoBRInCgdtZXNzYWdlGAIgASgLMhYubGxtZ2F0ZXdheS52MS5NZXNzYWdlEjIKDWZpbmlzaF9yZWFzb24YAyABKA4yGy5sbG1nYXRld2F5LnYxLkZpbmlzaFJlYXNvbiJQChVTdHJlYW1Db21wbGV0ZVJlcXVlc3QSNwoHcmVxdWVzdBgBIAEoCzIeLmxsbWdhdGV3YXkudjEuQ29tcGxldGVSZXF1ZXN0Qga6SAPIAQEiqAIKFlN0cmVhbUNvbXBsZXRlUmVzcG9uc2USLwoHc3RhcnRlZBgBIAEoCzIcLmxsbWdhdGV3YXkudjEuU3RyZWFtU3RhcnRlZEgAEi4KCnRleHRfZGVsdGEYAiABKAsyGC5sbG1nYXRld2F5LnYxLlRleHREZWx0YUgAEjgKD3JlYXNvbmluZ19kZWx0YRgDIAEoCzIdLmxsbWdhdGV3YXkudjEuUmVhc29uaW5nRGVsdGFIABI3Cg90b29sX2NhbGxfZGVsdGEYBCABKAsyHC5sbG1nYXRld2F5LnYxLlRvb2xDYWxsRGVsdGFIABIxCghmaW5pc2hlZBgFIAEoCzIdLmxsbWdhdGV3YXkudjEuU3RyZWFtRmluaXNoZWRIAEIHCgVldmVudCJECg1TdHJlYW1TdGFydGVkEhIKCnJlcXVlc3RfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSDQoFbW9kZWwYAyABKAkiLwoJVGV4dERlbHRhEhQKDGNob2ljZV9pbmRleBgBIAEoBRIMCgR0ZXh0GAIgASgJIjQKDlJlYXNvbmluZ0RlbHRhEhQKDGNob2ljZV9pbmRleBgBIAEoBRIMCgR0ZXh0GAIgASgJImwKDVRvb2xDYWxsRGVsdGESFAoMY2hvaWNlX2luZGV4GAEgASgFEhIKCnRvb2xfaW5kZXgYAiABKAUSCgoCaWQYAyABKAkSDAoEbmFtZRgEIAEoCRIXCg9hcmd1bWVudHNfZGVsdGEYBSABKAkiigIKDlN0cmVhbUZpbmlzaGVkEhIKCnJlcXVlc3RfaWQYASABKAkSLAoHY2hvaWNlcxgCIAMoCzIbLmxsbWdhdGV3YXkudjEuQ2hvaWNlRmluaXNoEjIKDWZpbmlzaF9yZWFzb24YAyABKA4yGy5sbG1nYXRld2F5LnYxLkZpbmlzaFJlYXNvbhIjCgV1c2FnZRgEIAEoCzIULmxsbWdhdGV3YXkudjEuVXNhZ2USIQoEY29zdBgFIAEoCzITLmxsbWdhdGV3YXkudjEuQ29zdBIoCghhdHRlbXB0cxgGIAMoCzIWLmxsbWdhdGV3YXkudjEuQXR0ZW1wdBIQCghyZXBsYXllZBgHIAEoCCJYCgxDaG9pY2VGaW5pc2gSFAoMY2hvaWNlX2luZGV4GAEgASgFEjIKDWZpbmlzaF9yZWFzb24YAiABKA4yGy5sbG1nYXRld2F5LnYxLkZpbmlzaFJlYXNvbiq4AQoMRmluaXNoUmVhc29uEh0KGUZJTklTSF9SRUFTT05fVU5TUEVDSUZJRUQQABIWChJGSU5JU0hfUkVBU09OX1NUT1AQARIYChRGSU5JU0hfUkVBU09OX0xFTkdUSBACEhwKGEZJTklTSF9SRUFTT05fVE9PTF9DQUxMUxADEiAKHEZJTklTSF9SRUFTT05fQ09OVEVOVF9GSUxURVIQBBIXChNGSU5JU0hfUkVBU09OX0VSUk9SEAUy0wEKEUNvbXBsZXRpb25TZXJ2aWNlElQKCENvbXBsZXRlEh4ubGxtZ2F0ZXdheS52MS5Db21wbGV0ZVJlcXVlc3QaHy5sbG1nYXRld2F5LnYxLkNvbXBsZXRlUmVzcG9uc2UiB8rzGAMKAQESaAoOU3RyZWFtQ29tcGxldGUSJC5sbG1nYXRld2F5LnYxLlN0cmVhbUNvbXBsZXRlUmVxdWVzdBolLmxsbWdhdGV3YXkudjEuU3RyZWFtQ29tcGxldGVSZXNwb25zZSIHyvMYAwoBATABYgZwcm90bzM", [file_buf_validate_validate, file_llmgateway_v1_access, file_llmgateway_v1_content, file_llmgateway_v1_usage]);
+  fileDesc("Ch5sbG1nYXRld2F5L3YxL2NvbXBsZXRpb24ucHJvdG8SDWxsbWdhdGV3YXkudjEikQcKD0NvbXBsZXRlUmVxdWVzdBIoCgpyZXF1ZXN0X2lkGAEgASgJQhS6SBFyDzINXlshLX5dezAsMzZ9JBI7CgVtb2RlbBgCIAEoCUIsukgpcicyJV5bQS1aYS16MC05XVtBLVphLXowLTkuXzovQC1dezAsMTk5fSQSNQoIbWVzc2FnZXMYAyADKAsyFi5sbG1nYXRld2F5LnYxLk1lc3NhZ2VCC7pICJIBBQgBEIAgEisKEW1heF9vdXRwdXRfdG9rZW5zGAQgASgFQgu6SAgaBhiAiXooAUgAiAEBEjEKC3RlbXBlcmF0dXJlGAUgASgBQhe6SBQSEhkAAAAAAAAAQCkAAAAAAAAAAEgBiAEBEisKBXRvcF9wGAYgASgBQhe6SBQSEhkAAAAAAADwPyEAAAAAAAAAAEgCiAEBEh8KBHN0b3AYByADKAlCEbpIDpIBCxAEIgdyBRABGIACEiwKBHNlZWQYCCABKANCGbpIFiIUGP////////8PKIGAgICAgIDw/wFIA4gBARItCgV0b29scxgJIAMoCzITLmxsbWdhdGV3YXkudjEuVG9vbEIJukgGkgEDEIABEi4KC3Rvb2xfY2hvaWNlGAogASgLMhkubGxtZ2F0ZXdheS52MS5Ub29sQ2hvaWNlEiAKE3BhcmFsbGVsX3Rvb2xfY2FsbHMYCyABKAhIBIgBARI2Cg9yZXNwb25zZV9mb3JtYXQYDCABKAsyHS5sbG1nYXRld2F5LnYxLlJlc3BvbnNlRm9ybWF0EkwKD2ZhbGxiYWNrX21vZGVscxgNIAMoCUIzukgwkgEtEAgiKXInMiVeW0EtWmEtejAtOV1bQS1aYS16MC05Ll86L0AtXXswLDE5OX0kEmMKBHRhZ3MYDiADKAsyKC5sbG1nYXRld2F5LnYxLkNvbXBsZXRlUmVxdWVzdC5UYWdzRW50cnlCK7pIKJoBJRAQIhpyGDIWXltBLVphLXowLTlfLi1dezEsNjN9JCoFcgMYgAESGgoIZW5kX3VzZXIYDyABKAlCCLpIBXIDGIABGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhQKEl9tYXhfb3V0cHV0X3Rva2Vuc0IOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQgcKBV9zZWVkQhYKFF9wYXJhbGxlbF90b29sX2NhbGxzIvMBChBDb21wbGV0ZVJlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSDQoFbW9kZWwYAyABKAkSJgoHY2hvaWNlcxgEIAMoCzIVLmxsbWdhdGV3YXkudjEuQ2hvaWNlEiMKBXVzYWdlGAUgASgLMhQubGxtZ2F0ZXdheS52MS5Vc2FnZRIhCgRjb3N0GAYgASgLMhMubGxtZ2F0ZXdheS52MS5Db3N0EigKCGF0dGVtcHRzGAcgAygLMhYubGxtZ2F0ZXdheS52MS5BdHRlbXB0EhAKCHJlcGxheWVkGAggASgIInQKBkNob2ljZRINCgVpbmRleBgBIAEoBRInCgdtZXNzYWdlGAIgASgLMhYubGxtZ2F0ZXdheS52MS5NZXNzYWdlEjIKDWZpbmlzaF9yZWFzb24YAyABKA4yGy5sbG1nYXRld2F5LnYxLkZpbmlzaFJlYXNvbiKFAQoVU3RyZWFtQ29tcGxldGVSZXF1ZXN0EjcKB3JlcXVlc3QYASABKAsyHi5sbG1nYXRld2F5LnYxLkNvbXBsZXRlUmVxdWVzdEIGukgDyAEBEjMKCHJlY292ZXJ5GAIgASgOMhcubGxtZ2F0ZXdheS52MS5SZWNvdmVyeUIIukgFggECEAEi3QIKFlN0cmVhbUNvbXBsZXRlUmVzcG9uc2USLwoHc3RhcnRlZBgBIAEoCzIcLmxsbWdhdGV3YXkudjEuU3RyZWFtU3RhcnRlZEgAEi4KCnRleHRfZGVsdGEYAiABKAsyGC5sbG1nYXRld2F5LnYxLlRleHREZWx0YUgAEjgKD3JlYXNvbmluZ19kZWx0YRgDIAEoCzIdLmxsbWdhdGV3YXkudjEuUmVhc29uaW5nRGVsdGFIABI3Cg90b29sX2NhbGxfZGVsdGEYBCABKAsyHC5sbG1nYXRld2F5LnYxLlRvb2xDYWxsRGVsdGFIABIxCghmaW5pc2hlZBgFIAEoCzIdLmxsbWdhdGV3YXkudjEuU3RyZWFtRmluaXNoZWRIABIzCglyZXN0YXJ0ZWQYBiABKAsyHi5sbG1nYXRld2F5LnYxLlN0cmVhbVJlc3RhcnRlZEgAQgcKBWV2ZW50IkQKDVN0cmVhbVN0YXJ0ZWQSEgoKcmVxdWVzdF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRINCgVtb2RlbBgDIAEoCSJeCg9TdHJlYW1SZXN0YXJ0ZWQSEAoIcHJvdmlkZXIYASABKAkSDQoFbW9kZWwYAiABKAkSKgoGcmVhc29uGAMgASgOMhoubGxtZ2F0ZXdheS52MS5FcnJvclJlYXNvbiIvCglUZXh0RGVsdGESFAoMY2hvaWNlX2luZGV4GAEgASgFEgwKBHRleHQYAiABKAkiNAoOUmVhc29uaW5nRGVsdGESFAoMY2hvaWNlX2luZGV4GAEgASgFEgwKBHRleHQYAiABKAkibAoNVG9vbENhbGxEZWx0YRIUCgxjaG9pY2VfaW5kZXgYASABKAUSEgoKdG9vbF9pbmRleBgCIAEoBRIKCgJpZBgDIAEoCRIMCgRuYW1lGAQgASgJEhcKD2FyZ3VtZW50c19kZWx0YRgFIAEoCSKKAgoOU3RyZWFtRmluaXNoZWQSEgoKcmVxdWVzdF9pZBgBIAEoCRIsCgdjaG9pY2VzGAIgAygLMhsubGxtZ2F0ZXdheS52MS5DaG9pY2VGaW5pc2gSMgoNZmluaXNoX3JlYXNvbhgDIAEoDjIbLmxsbWdhdGV3YXkudjEuRmluaXNoUmVhc29uEiMKBXVzYWdlGAQgASgLMhQubGxtZ2F0ZXdheS52MS5Vc2FnZRIhCgRjb3N0GAUgASgLMhMubGxtZ2F0ZXdheS52MS5Db3N0EigKCGF0dGVtcHRzGAYgAygLMhYubGxtZ2F0ZXdheS52MS5BdHRlbXB0EhAKCHJlcGxheWVkGAcgASgIIlgKDENob2ljZUZpbmlzaBIUCgxjaG9pY2VfaW5kZXgYASABKAUSMgoNZmluaXNoX3JlYXNvbhgCIAEoDjIbLmxsbWdhdGV3YXkudjEuRmluaXNoUmVhc29uKrgBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAEEhcKE0ZJTklTSF9SRUFTT05fRVJST1IQBSpMCghSZWNvdmVyeRIYChRSRUNPVkVSWV9VTlNQRUNJRklFRBAAEhAKDFJFQ09WRVJZX09GRhABEhQKEFJFQ09WRVJZX1JFU1RBUlQQAjLTAQoRQ29tcGxldGlvblNlcnZpY2USVAoIQ29tcGxldGUSHi5sbG1nYXRld2F5LnYxLkNvbXBsZXRlUmVxdWVzdBofLmxsbWdhdGV3YXkudjEuQ29tcGxldGVSZXNwb25zZSIHyvMYAwoBARJoCg5TdHJlYW1Db21wbGV0ZRIkLmxsbWdhdGV3YXkudjEuU3RyZWFtQ29tcGxldGVSZXF1ZXN0GiUubGxtZ2F0ZXdheS52MS5TdHJlYW1Db21wbGV0ZVJlc3BvbnNlIgfK8xgDCgEBMAFiBnByb3RvMw", [file_buf_validate_validate, file_llmgateway_v1_access, file_llmgateway_v1_content, file_llmgateway_v1_error_reason, file_llmgateway_v1_usage]);
 
 /**
  * A conversation to complete.
@@ -193,7 +195,8 @@ export type CompleteResponse = Message<"llmgateway.v1.CompleteResponse"> & {
   cost?: Cost | undefined;
 
   /**
-   * Every attempt, in order; the last one answered.
+   * Every attempt, in the order in which they ended; the last one answered. Its `ordinal` says when it began: a route may
+   * ask a second provider beside one that takes too long, and the slower of the two is then cancelled.
    *
    * @generated from field: repeated llmgateway.v1.Attempt attempts = 7;
    */
@@ -262,6 +265,13 @@ export type StreamCompleteRequest = Message<"llmgateway.v1.StreamCompleteRequest
    * @generated from field: llmgateway.v1.CompleteRequest request = 1;
    */
   request?: CompleteRequest | undefined;
+
+  /**
+   * What becomes of the stream when its provider breaks off, falls silent or fails after `started`.
+   *
+   * @generated from field: llmgateway.v1.Recovery recovery = 2;
+   */
+  recovery: Recovery;
 };
 
 /**
@@ -322,6 +332,14 @@ export type StreamCompleteResponse = Message<"llmgateway.v1.StreamCompleteRespon
      */
     value: StreamFinished;
     case: "finished";
+  } | {
+    /**
+     * Discard all that came before: another provider answers from the beginning. Only with `recovery`.
+     *
+     * @generated from field: llmgateway.v1.StreamRestarted restarted = 6;
+     */
+    value: StreamRestarted;
+    case: "restarted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -368,6 +386,42 @@ export const StreamStartedSchema: GenMessage<StreamStarted> = /*@__PURE__*/
   messageDesc(file_llmgateway_v1_completion, 5);
 
 /**
+ * The answer broke off, and another provider answers from the beginning: what was delivered of the former answer is to be
+ * discarded. The indexes of answers and tool calls start anew.
+ *
+ * @generated from message llmgateway.v1.StreamRestarted
+ */
+export type StreamRestarted = Message<"llmgateway.v1.StreamRestarted"> & {
+  /**
+   * The provider that answers now.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The model that answers now, without the provider.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * Why the former answer broke off.
+   *
+   * @generated from field: llmgateway.v1.ErrorReason reason = 3;
+   */
+  reason: ErrorReason;
+};
+
+/**
+ * Describes the message llmgateway.v1.StreamRestarted.
+ * Use `create(StreamRestartedSchema)` to create a new message.
+ */
+export const StreamRestartedSchema: GenMessage<StreamRestarted> = /*@__PURE__*/
+  messageDesc(file_llmgateway_v1_completion, 6);
+
+/**
  * More text of an answer.
  *
  * @generated from message llmgateway.v1.TextDelta
@@ -393,7 +447,7 @@ export type TextDelta = Message<"llmgateway.v1.TextDelta"> & {
  * Use `create(TextDeltaSchema)` to create a new message.
  */
 export const TextDeltaSchema: GenMessage<TextDelta> = /*@__PURE__*/
-  messageDesc(file_llmgateway_v1_completion, 6);
+  messageDesc(file_llmgateway_v1_completion, 7);
 
 /**
  * More of the model's reasoning.
@@ -421,7 +475,7 @@ export type ReasoningDelta = Message<"llmgateway.v1.ReasoningDelta"> & {
  * Use `create(ReasoningDeltaSchema)` to create a new message.
  */
 export const ReasoningDeltaSchema: GenMessage<ReasoningDelta> = /*@__PURE__*/
-  messageDesc(file_llmgateway_v1_completion, 7);
+  messageDesc(file_llmgateway_v1_completion, 8);
 
 /**
  * More of a tool call. The first delta of a call has its id and name.
@@ -470,7 +524,7 @@ export type ToolCallDelta = Message<"llmgateway.v1.ToolCallDelta"> & {
  * Use `create(ToolCallDeltaSchema)` to create a new message.
  */
 export const ToolCallDeltaSchema: GenMessage<ToolCallDelta> = /*@__PURE__*/
-  messageDesc(file_llmgateway_v1_completion, 8);
+  messageDesc(file_llmgateway_v1_completion, 9);
 
 /**
  * The end of a streamed answer.
@@ -514,7 +568,7 @@ export type StreamFinished = Message<"llmgateway.v1.StreamFinished"> & {
   cost?: Cost | undefined;
 
   /**
-   * Every attempt, in order.
+   * Every attempt, in the order in which they ended.
    *
    * @generated from field: repeated llmgateway.v1.Attempt attempts = 6;
    */
@@ -534,7 +588,7 @@ export type StreamFinished = Message<"llmgateway.v1.StreamFinished"> & {
  * Use `create(StreamFinishedSchema)` to create a new message.
  */
 export const StreamFinishedSchema: GenMessage<StreamFinished> = /*@__PURE__*/
-  messageDesc(file_llmgateway_v1_completion, 9);
+  messageDesc(file_llmgateway_v1_completion, 10);
 
 /**
  * Why one answer ended.
@@ -562,7 +616,7 @@ export type ChoiceFinish = Message<"llmgateway.v1.ChoiceFinish"> & {
  * Use `create(ChoiceFinishSchema)` to create a new message.
  */
 export const ChoiceFinishSchema: GenMessage<ChoiceFinish> = /*@__PURE__*/
-  messageDesc(file_llmgateway_v1_completion, 10);
+  messageDesc(file_llmgateway_v1_completion, 11);
 
 /**
  * Why the model stopped.
@@ -627,6 +681,48 @@ export const FinishReasonSchema: GenEnum<FinishReason> = /*@__PURE__*/
   enumDesc(file_llmgateway_v1_completion, 0);
 
 /**
+ * What becomes of a stream that breaks off after it has begun. All attempts are paid for.
+ *
+ * @generated from enum llmgateway.v1.Recovery
+ */
+export const Recovery = {
+  /**
+   * As the route of the model says; without one it fails.
+   *
+   * @generated from enum value: RECOVERY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It fails, after what was delivered.
+   *
+   * @generated from enum value: RECOVERY_OFF = 1;
+   */
+  OFF: 1,
+
+  /**
+   * The next candidate answers from the beginning, announced by `restarted`. It is tried for the same failures, and
+   * within the same deadline, as before the first token.
+   *
+   * @generated from enum value: RECOVERY_RESTART = 2;
+   */
+  RESTART: 2,
+} as const;
+
+/**
+ * What becomes of a stream that breaks off after it has begun. All attempts are paid for.
+ *
+ * @generated from enum llmgateway.v1.Recovery
+ */
+export type Recovery = (typeof Recovery)[keyof typeof Recovery] | UnknownEnum;
+
+/**
+ * Describes the enum llmgateway.v1.Recovery.
+ */
+export const RecoverySchema: GenEnum<Recovery> = /*@__PURE__*/
+  enumDesc(file_llmgateway_v1_completion, 1);
+
+/**
  * Completions through the provider chain, within the caller's deadline.
  *
  * @generated from service llmgateway.v1.CompletionService
@@ -644,7 +740,8 @@ export const CompletionService: GenService<{
   },
   /**
    * Completes a conversation, answering as the model writes. The last message is always `finished`, also when the
-   * call then ends with an error; after `started` there is no fallback to another provider.
+   * call then ends with an error; after `started` there is no fallback to another provider, unless the caller or the
+   * route asks for it with `recovery`.
    *
    * @generated from rpc llmgateway.v1.CompletionService.StreamComplete
    */

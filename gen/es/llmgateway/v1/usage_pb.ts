@@ -145,7 +145,7 @@ export type Attempt = Message<"llmgateway.v1.Attempt"> & {
   attemptId: string;
 
   /**
-   * 1 for the first attempt of a request.
+   * 1 for the first attempt of a request; they count in the order in which they began.
    *
    * @generated from field: int32 ordinal = 2;
    */
@@ -229,7 +229,7 @@ export type FailedCompletion = Message<"llmgateway.v1.FailedCompletion"> & {
   requestId: string;
 
   /**
-   * Every attempt, in order.
+   * Every attempt, in the order in which they ended.
    *
    * @generated from field: repeated llmgateway.v1.Attempt attempts = 2;
    */
@@ -388,7 +388,7 @@ export const AttemptOutcome = {
   FAILED: 2,
 
   /**
-   * The caller went away, or its deadline passed, during the attempt.
+   * The caller went away, or its deadline passed, during the attempt; or another attempt, made beside it, was faster.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_CANCELLED = 3;
    */

@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Message, ResponseFormat, Tool, ToolChoice } from "./content.ts";
+import { ErrorReason, errorReasonFromJSON, errorReasonToJSON } from "./error_reason.ts";
 import { Attempt, Cost, Usage } from "./usage.ts";
 
 export const protobufPackage = "llmgateway.v1";
@@ -98,6 +99,61 @@ export function finishReasonToJSON(object: FinishReason): string {
     case FinishReason.FINISH_REASON_ERROR:
       return "FINISH_REASON_ERROR";
     case FinishReason.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** What becomes of a stream that breaks off after it has begun. All attempts are paid for. */
+export const Recovery = {
+  /** RECOVERY_UNSPECIFIED - As the route of the model says; without one it fails. */
+  RECOVERY_UNSPECIFIED: 0,
+  /** RECOVERY_OFF - It fails, after what was delivered. */
+  RECOVERY_OFF: 1,
+  /**
+   * RECOVERY_RESTART - The next candidate answers from the beginning, announced by `restarted`. It is tried for the same failures, and
+   * within the same deadline, as before the first token.
+   */
+  RECOVERY_RESTART: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Recovery = typeof Recovery[keyof typeof Recovery];
+
+export namespace Recovery {
+  export type RECOVERY_UNSPECIFIED = typeof Recovery.RECOVERY_UNSPECIFIED;
+  export type RECOVERY_OFF = typeof Recovery.RECOVERY_OFF;
+  export type RECOVERY_RESTART = typeof Recovery.RECOVERY_RESTART;
+  export type UNRECOGNIZED = typeof Recovery.UNRECOGNIZED;
+}
+
+export function recoveryFromJSON(object: any): Recovery {
+  switch (object) {
+    case 0:
+    case "RECOVERY_UNSPECIFIED":
+      return Recovery.RECOVERY_UNSPECIFIED;
+    case 1:
+    case "RECOVERY_OFF":
+      return Recovery.RECOVERY_OFF;
+    case 2:
+    case "RECOVERY_RESTART":
+      return Recovery.RECOVERY_RESTART;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Recovery.UNRECOGNIZED;
+  }
+}
+
+export function recoveryToJSON(object: Recovery): string {
+  switch (object) {
+    case Recovery.RECOVERY_UNSPECIFIED:
+      return "RECOVERY_UNSPECIFIED";
+    case Recovery.RECOVERY_OFF:
+      return "RECOVERY_OFF";
+    case Recovery.RECOVERY_RESTART:
+      return "RECOVERY_RESTART";
+    case Recovery.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -187,7 +243,10 @@ export interface CompleteResponse {
   cost?:
     | Cost
     | undefined;
-  /** Every attempt, in order; the last one answered. */
+  /**
+   * Every attempt, in the order in which they ended; the last one answered. Its `ordinal` says when it began: a route may
+   * ask a second provider beside one that takes too long, and the slower of the two is then cancelled.
+   */
   attempts: Attempt[];
   /**
    * This is the answer of an earlier call with the same `request_id`: no provider was called, nothing is charged again.
@@ -211,7 +270,11 @@ export interface Choice {
 /** A conversation to complete as a stream. */
 export interface StreamCompleteRequest {
   /** The conversation. */
-  request?: CompleteRequest | undefined;
+  request?:
+    | CompleteRequest
+    | undefined;
+  /** What becomes of the stream when its provider breaks off, falls silent or fails after `started`. */
+  recovery: Recovery;
 }
 
 /** One event of a streamed answer. */
@@ -233,6 +296,9 @@ export interface StreamCompleteResponse {
     | //
     /** The last event. */
     { $case: "finished"; value: StreamFinished }
+    | //
+    /** Discard all that came before: another provider answers from the beginning. Only with `recovery`. */
+    { $case: "restarted"; value: StreamRestarted }
     | undefined;
 }
 
@@ -244,6 +310,19 @@ export interface StreamStarted {
   provider: string;
   /** The model that answers, without the provider. */
   model: string;
+}
+
+/**
+ * The answer broke off, and another provider answers from the beginning: what was delivered of the former answer is to be
+ * discarded. The indexes of answers and tool calls start anew.
+ */
+export interface StreamRestarted {
+  /** The provider that answers now. */
+  provider: string;
+  /** The model that answers now, without the provider. */
+  model: string;
+  /** Why the former answer broke off. */
+  reason: ErrorReason;
 }
 
 /** More text of an answer. */
@@ -292,7 +371,7 @@ export interface StreamFinished {
   cost?:
     | Cost
     | undefined;
-  /** Every attempt, in order. */
+  /** Every attempt, in the order in which they ended. */
   attempts: Attempt[];
   /**
    * This is the answer of an earlier call with the same `request_id`: no provider was called, nothing is charged again.
@@ -1074,13 +1153,16 @@ export const Choice: MessageFns<Choice> = {
 };
 
 function createBaseStreamCompleteRequest(): StreamCompleteRequest {
-  return { request: undefined };
+  return { request: undefined, recovery: 0 };
 }
 
 export const StreamCompleteRequest: MessageFns<StreamCompleteRequest> = {
   encode(message: StreamCompleteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.request !== undefined) {
       CompleteRequest.encode(message.request, writer.uint32(10).fork()).join();
+    }
+    if (message.recovery !== 0) {
+      writer.uint32(16).int32(message.recovery);
     }
     return writer;
   },
@@ -1106,6 +1188,14 @@ export const StreamCompleteRequest: MessageFns<StreamCompleteRequest> = {
             message.request = CompleteRequest.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.recovery = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1119,13 +1209,19 @@ export const StreamCompleteRequest: MessageFns<StreamCompleteRequest> = {
   },
 
   fromJSON(object: any): StreamCompleteRequest {
-    return { request: isSet(object.request) ? CompleteRequest.fromJSON(object.request) : undefined };
+    return {
+      request: isSet(object.request) ? CompleteRequest.fromJSON(object.request) : undefined,
+      recovery: isSet(object.recovery) ? recoveryFromJSON(object.recovery) : 0,
+    };
   },
 
   toJSON(message: StreamCompleteRequest): unknown {
     const obj: any = {};
     if (message.request !== undefined) {
       obj.request = CompleteRequest.toJSON(message.request);
+    }
+    if (message.recovery !== 0) {
+      obj.recovery = recoveryToJSON(message.recovery);
     }
     return obj;
   },
@@ -1138,6 +1234,7 @@ export const StreamCompleteRequest: MessageFns<StreamCompleteRequest> = {
     message.request = (object.request !== undefined && object.request !== null)
       ? CompleteRequest.fromPartial(object.request)
       : undefined;
+    message.recovery = object.recovery ?? 0;
     return message;
   },
 };
@@ -1163,6 +1260,9 @@ export const StreamCompleteResponse: MessageFns<StreamCompleteResponse> = {
         break;
       case "finished":
         StreamFinished.encode(message.event.value, writer.uint32(42).fork()).join();
+        break;
+      case "restarted":
+        StreamRestarted.encode(message.event.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -1221,6 +1321,14 @@ export const StreamCompleteResponse: MessageFns<StreamCompleteResponse> = {
             message.event = { $case: "finished", value: StreamFinished.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.event = { $case: "restarted", value: StreamRestarted.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1251,6 +1359,8 @@ export const StreamCompleteResponse: MessageFns<StreamCompleteResponse> = {
         ? { $case: "toolCallDelta", value: ToolCallDelta.fromJSON(object.tool_call_delta) }
         : isSet(object.finished)
         ? { $case: "finished", value: StreamFinished.fromJSON(object.finished) }
+        : isSet(object.restarted)
+        ? { $case: "restarted", value: StreamRestarted.fromJSON(object.restarted) }
         : undefined,
     };
   },
@@ -1267,6 +1377,8 @@ export const StreamCompleteResponse: MessageFns<StreamCompleteResponse> = {
       obj.toolCallDelta = ToolCallDelta.toJSON(message.event.value);
     } else if (message.event?.$case === "finished") {
       obj.finished = StreamFinished.toJSON(message.event.value);
+    } else if (message.event?.$case === "restarted") {
+      obj.restarted = StreamRestarted.toJSON(message.event.value);
     }
     return obj;
   },
@@ -1304,6 +1416,12 @@ export const StreamCompleteResponse: MessageFns<StreamCompleteResponse> = {
       case "finished": {
         if (object.event?.value !== undefined && object.event?.value !== null) {
           message.event = { $case: "finished", value: StreamFinished.fromPartial(object.event.value) };
+        }
+        break;
+      }
+      case "restarted": {
+        if (object.event?.value !== undefined && object.event?.value !== null) {
+          message.event = { $case: "restarted", value: StreamRestarted.fromPartial(object.event.value) };
         }
         break;
       }
@@ -1413,6 +1531,107 @@ export const StreamStarted: MessageFns<StreamStarted> = {
     message.requestId = object.requestId ?? "";
     message.provider = object.provider ?? "";
     message.model = object.model ?? "";
+    return message;
+  },
+};
+
+function createBaseStreamRestarted(): StreamRestarted {
+  return { provider: "", model: "", reason: 0 };
+}
+
+export const StreamRestarted: MessageFns<StreamRestarted> = {
+  encode(message: StreamRestarted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.provider !== "") {
+      writer.uint32(10).string(message.provider);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(24).int32(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamRestarted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamRestarted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.provider = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StreamRestarted {
+    return {
+      provider: isSet(object.provider) ? globalThis.String(object.provider) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      reason: isSet(object.reason) ? errorReasonFromJSON(object.reason) : 0,
+    };
+  },
+
+  toJSON(message: StreamRestarted): unknown {
+    const obj: any = {};
+    if (message.provider !== "") {
+      obj.provider = message.provider;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.reason !== 0) {
+      obj.reason = errorReasonToJSON(message.reason);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<StreamRestarted>, I>>(base?: I): StreamRestarted {
+    return StreamRestarted.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<StreamRestarted>, I>>(object: I): StreamRestarted {
+    const message = createBaseStreamRestarted();
+    message.provider = object.provider ?? "";
+    message.model = object.model ?? "";
+    message.reason = object.reason ?? 0;
     return message;
   },
 };
@@ -2031,7 +2250,8 @@ export const CompletionServiceService = {
   },
   /**
    * Completes a conversation, answering as the model writes. The last message is always `finished`, also when the
-   * call then ends with an error; after `started` there is no fallback to another provider.
+   * call then ends with an error; after `started` there is no fallback to another provider, unless the caller or the
+   * route asks for it with `recovery`.
    */
   streamComplete: {
     path: "/llmgateway.v1.CompletionService/StreamComplete" as const,
@@ -2051,7 +2271,8 @@ export interface CompletionServiceServer extends UntypedServiceImplementation {
   complete: handleUnaryCall<CompleteRequest, CompleteResponse>;
   /**
    * Completes a conversation, answering as the model writes. The last message is always `finished`, also when the
-   * call then ends with an error; after `started` there is no fallback to another provider.
+   * call then ends with an error; after `started` there is no fallback to another provider, unless the caller or the
+   * route asks for it with `recovery`.
    */
   streamComplete: handleServerStreamingCall<StreamCompleteRequest, StreamCompleteResponse>;
 }
@@ -2075,7 +2296,8 @@ export interface CompletionServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Completes a conversation, answering as the model writes. The last message is always `finished`, also when the
-   * call then ends with an error; after `started` there is no fallback to another provider.
+   * call then ends with an error; after `started` there is no fallback to another provider, unless the caller or the
+   * route asks for it with `recovery`.
    */
   streamComplete(
     request: StreamCompleteRequest,

@@ -446,7 +446,8 @@ export interface CostRecord {
     | undefined;
   /**
    * What was wrong with the provider's usage, e.g. `NEGATIVE`, and how the tokens were come by where that is worth a
-   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`.
+   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`. `HEDGE_LOST`: cancelled because an
+   * attempt that was made beside it was faster.
    */
   flags: string[];
   /** Cost attribution. */

@@ -141,7 +141,7 @@ export const AttemptOutcome = {
   ATTEMPT_OUTCOME_SUCCEEDED: 1,
   /** ATTEMPT_OUTCOME_FAILED - The provider failed or refused. */
   ATTEMPT_OUTCOME_FAILED: 2,
-  /** ATTEMPT_OUTCOME_CANCELLED - The caller went away, or its deadline passed, during the attempt. */
+  /** ATTEMPT_OUTCOME_CANCELLED - The caller went away, or its deadline passed, during the attempt; or another attempt, made beside it, was faster. */
   ATTEMPT_OUTCOME_CANCELLED: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -242,7 +242,7 @@ export interface Cost {
 export interface Attempt {
   /** UUIDv7; the key of the attempt's record in the ledger. */
   attemptId: string;
-  /** 1 for the first attempt of a request. */
+  /** 1 for the first attempt of a request; they count in the order in which they began. */
   ordinal: number;
   /** The provider that was called. */
   provider: string;
@@ -272,7 +272,7 @@ export interface Attempt {
 export interface FailedCompletion {
   /** The request's id. */
   requestId: string;
-  /** Every attempt, in order. */
+  /** Every attempt, in the order in which they ended. */
   attempts: Attempt[];
   /** Tokens of all attempts. */
   usage?:
