@@ -81,10 +81,9 @@ export async function runChain<A extends Answered>(
 ): Promise<{ readonly answer: A; readonly candidate: Candidate }> {
   const { call, chain, scope } = options;
   let lastError: ProviderError | undefined;
-  let ordinal = 0;
-  const nextOrdinal = () => ++ordinal;
+  const ordinals: Ordinals = { last: 0 };
   for (let index = 0; index < chain.length; ) {
-    for (const end of await askFrom(dependencies, options, { index, nextOrdinal })) {
+    for (const end of await askFrom(dependencies, options, { index, ordinals })) {
       if (end.kind === "answered") return end;
       const { candidate, error } = end;
       // A refusal by the breaker says less than what an earlier candidate really answered.
@@ -104,13 +103,13 @@ export async function runChain<A extends Answered>(
 async function askFrom<A extends Answered>(
   dependencies: ChainDependencies,
   options: ChainOptions<A>,
-  { index, nextOrdinal }: { readonly index: number; readonly nextOrdinal: () => number },
+  { index, ordinals }: { readonly index: number; readonly ordinals: Ordinals },
 ): Promise<readonly CandidateEnd<A>[]> {
   const { chain, hedgeAfterMs } = options;
   const turnOf = (candidate: Candidate): Turn => ({
     candidate,
     fallbackLeft: candidate !== chain.at(-1),
-    nextOrdinal,
+    ordinals,
     isHedge: candidate !== chain[index],
   });
   const [primary, hedge] = chain.slice(index, index + 2);
@@ -143,10 +142,15 @@ function mayHedge<A extends Answered>(
 const isSkip = (error: ProviderError) =>
   error.reason === "PROVIDER_CIRCUIT_OPEN" || error.reason === "PROVIDER_SKIPPED";
 
+/** The number of the attempts that were begun; an attempt's own number is its ordinal. */
+interface Ordinals {
+  last: number;
+}
+
 interface Turn {
   readonly candidate: Candidate;
   readonly fallbackLeft: boolean;
-  readonly nextOrdinal: () => number;
+  readonly ordinals: Ordinals;
   /** It is asked beside another one. */
   readonly isHedge: boolean;
 }
@@ -218,16 +222,19 @@ async function attemptWithPermit<A extends Answered>(
 ): Promise<AttemptEnd<A>> {
   const { call, scope, streamed } = options;
   const { permit, health } = guard;
+  const { ordinals } = turn;
+  let ordinal: number | undefined;
   let end: AttemptEnd<A>;
   try {
     const configured = dependencies.providers.get(turn.candidate.provider);
     if (!configured) throw new GatewayError("INTERNAL", `no provider named ${turn.candidate.provider}`);
+    ordinal = ++ordinals.last;
     end = await runAttempt(dependencies, {
       call,
       input: options.input,
       candidate: turn.candidate,
       provider: configured.provider,
-      ordinal: turn.nextOrdinal(),
+      ordinal,
       timeouts: attemptTimeouts({
         remainingMs: scope.remainingMs(),
         fallbackLeft: turn.fallbackLeft,
@@ -246,6 +253,8 @@ async function attemptWithPermit<A extends Answered>(
     });
   } catch (error) {
     permit.neutral();
+    // It is not on record; one that runs beside it may go on, and count on without a gap.
+    if (ordinals.last === ordinal) ordinals.last -= 1;
     throw error;
   }
   options.onAttempt(end);

@@ -78,6 +78,8 @@ export interface SeenCall {
   readonly atMs: number;
   /** When the stand-in was aborted. */
   abortedAtMs: number | undefined;
+  /** When it answered or failed. */
+  endedAtMs: number | undefined;
 }
 
 /**
@@ -103,7 +105,10 @@ export class FakeProvider implements Provider {
   }
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
-    const step = this.#begin(call);
+    return await this.#play(call, (step) => this.#answer(call, step));
+  }
+
+  async #answer(call: ProviderCall, step: Step): Promise<ProviderAnswer> {
     if (step.kind === "stream") throw new Error("a stream step was given to a unary call");
     await within(call, { afterMs: step.afterMs, limitMs: call.timeouts.totalMs });
     if (step.kind === "fail") throw step.error;
@@ -127,7 +132,10 @@ export class FakeProvider implements Provider {
   }
 
   async stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd> {
-    const step = this.#begin(call);
+    return await this.#play(call, (step) => this.#stream(call, sink, step));
+  }
+
+  async #stream(call: ProviderCall, sink: StreamSink, step: Step): Promise<StreamEnd> {
     const asStream: Step =
       step.kind === "answer" ? streams([{ afterMs: step.afterMs, texts: ["hello"] }]) : step;
     if (asStream.kind === "fail") {
@@ -140,15 +148,19 @@ export class FakeProvider implements Provider {
 
   async close(): Promise<void> {}
 
-  #begin(call: ProviderCall): Step {
-    const seen: SeenCall = { call, atMs: performance.now(), abortedAtMs: undefined };
+  async #play<T>(call: ProviderCall, play: (step: Step) => Promise<T>): Promise<T> {
+    const seen: SeenCall = { call, atMs: performance.now(), abortedAtMs: undefined, endedAtMs: undefined };
     this.calls.push(seen);
     this.#timeline.push(`call ${this.name}`);
     call.onSent?.();
     call.signal.addEventListener("abort", () => {
       seen.abortedAtMs = performance.now();
     });
-    return this.#steps.shift() ?? answers();
+    try {
+      return await play(this.#steps.shift() ?? answers());
+    } finally {
+      seen.endedAtMs = performance.now();
+    }
   }
 }
 

@@ -1,8 +1,18 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { totalAttempts } from "../../../src/core/attempt-totals.ts";
 import { CompletionError } from "../../../src/core/gateway.ts";
 import type { ProviderErrorReason } from "../../../src/core/provider-error.ts";
-import { answers, fails, hangs, type Step, streams, throws, usageOf } from "../../support/fake-provider.ts";
+import {
+  answers,
+  fails,
+  hangs,
+  type SeenCall,
+  type Step,
+  streams,
+  throws,
+  usageOf,
+} from "../../support/fake-provider.ts";
 import {
   CollectingCompletionSink,
   createHarness,
@@ -82,12 +92,16 @@ const scene = (step: fc.Arbitrary<Step>) =>
     jitter: fc.double({ min: 0, max: 0.999, noNaN: true }),
     settleMs: fc.nat(200),
     refuseOpensAfter: fc.option(fc.nat(4), { nil: undefined }),
+    hedgeAfterMs: fc.option(fc.integer({ min: 10, max: 3_000 }), { nil: undefined }),
+    recovery: fc.constantFrom("off" as const, "restart" as const),
   });
 
 type Scene = typeof scene extends (step: fc.Arbitrary<Step>) => fc.Arbitrary<infer S> ? S : never;
 
 function setUp(options: Scene): { readonly harness: Harness; readonly signal: AbortSignal } {
-  const harness = createHarness({ chain: options.chain, jitter: options.jitter });
+  const { hedgeAfterMs, recovery } = options;
+  const policy = { hedgeAfterMs, recovery };
+  const harness = createHarness({ chain: options.chain, jitter: options.jitter, policy });
   const [first = [], second = [], third = []] = options.steps;
   harness.openai.plays(...first);
   harness.deepseek.plays(...second);
@@ -101,6 +115,9 @@ function setUp(options: Scene): { readonly harness: Harness; readonly signal: Ab
   if (options.abortAfterMs !== undefined) setTimeout(() => caller.abort(), options.abortAfterMs);
   return { harness, signal: caller.signal };
 }
+
+const callsOf = ({ openai, deepseek, huggingface }: Harness) =>
+  [openai, deepseek, huggingface].flatMap((provider) => provider.calls);
 
 type Attempts = CompletionError["attempts"];
 
@@ -120,13 +137,18 @@ async function expectLaws(options: Scene, run: (harness: Harness, signal: AbortS
   const endAtMs = Math.min(options.deadlineMs, options.abortAfterMs ?? Number.POSITIVE_INFINITY);
   expect(performance.now() - startedAtMs).toBeLessThanOrEqual(endAtMs + GRACE_MS);
 
-  const calls = [harness.openai, harness.deepseek, harness.huggingface].flatMap((provider) => provider.calls);
+  const calls = callsOf(harness);
   expect(attempts).toHaveLength(calls.length);
   expect(harness.ledger.settled).toHaveLength(calls.length);
-  expect(attempts.map(({ ordinal }) => ordinal)).toEqual(attempts.map((_, index) => index + 1));
-  expect(attempts.map(({ attemptId }) => attemptId)).toEqual(
+  const begun = attempts.toSorted((a, b) => a.ordinal - b.ordinal);
+  expect(begun.map(({ ordinal }) => ordinal)).toEqual(attempts.map((_, index) => index + 1));
+  expect(begun.map(({ attemptId }) => attemptId)).toEqual(
     harness.ledger.opened.map(({ attemptId }) => attemptId),
   );
+  expectAtOnce(calls, options.hedgeAfterMs === undefined ? 1 : 2);
+  if (options.hedgeAfterMs === undefined) expect(attempts).toEqual(begun);
+  const costs = harness.ledger.settled.map(({ costPicoUsd = 0n }) => costPicoUsd);
+  expect(totalAttempts(attempts).costPicoUsd ?? 0n).toBe(costs.reduce((sum, cost) => sum + cost, 0n));
   expect(harness.telemetry.started).toHaveLength(calls.length);
   expect(harness.telemetry.ended).toEqual(harness.ledger.settled);
   for (const { call } of calls) {
@@ -134,6 +156,16 @@ async function expectLaws(options: Scene, run: (harness: Harness, signal: AbortS
   }
   expectLedgerLaws(harness);
   expectConsistentEnd(harness, attempts, error);
+}
+
+/** At most so many calls are under way at once, and at most one of them is a candidate's. */
+function expectAtOnce(calls: readonly SeenCall[], most: number): void {
+  for (const { atMs } of calls) {
+    const underWay = calls.filter(
+      (call) => call.atMs <= atMs && atMs < (call.endedAtMs ?? Number.POSITIVE_INFINITY),
+    );
+    expect(underWay.length).toBeLessThanOrEqual(most);
+  }
 }
 
 function expectConsistentEnd(harness: Harness, attempts: Attempts, error: CompletionError | undefined): void {
@@ -164,29 +196,47 @@ describe("whatever providers, caller and ledger do", () => {
           return result.attempts;
         });
       }),
-      { numRuns: 300 },
+      { numRuns: 600 },
     );
   });
 
-  it("every streamed call is, and nobody takes over after the first delta", async () => {
+  it("every streamed call is, and nobody takes over after the first delta unless recovery is asked", async () => {
     await fc.assert(
       fc.asyncProperty(scene(streamStep), async (options) => {
-        const sink = new CollectingCompletionSink();
+        const sink = new TimingSink();
         await expectLaws(options, async (harness, signal) => {
-          const started = () => sink.events.filter((event) => event.startsWith("started"));
-          try {
-            const result = await harness.stream({ deadlineMs: options.deadlineMs, signal }, sink);
-            expect(started()).toEqual([`started ${result.provider}/${result.model}`]);
-            return result.attempts;
-          } catch (error) {
-            const last = error instanceof CompletionError ? error.attempts.at(-1) : undefined;
-            const expected = started().length === 0 ? [] : [`started ${last?.provider}/${last?.model}`];
-            expect(started()).toEqual(expected);
-            throw error;
-          }
+          const end = await harness.stream({ deadlineMs: options.deadlineMs, signal }, sink).then(
+            (result) => ({ attempts: result.attempts, result, error: undefined }),
+            (error: unknown) => ({ attempts: attemptsOf(error), result: undefined, error }),
+          );
+          const begun = sink.events.filter((event) => /^(re)?started /.test(event));
+          expect(begun.filter((event) => event.startsWith("started")).length).toBe(Math.min(1, begun.length));
+          if (options.recovery === "off") expectNoneAfter(harness, sink.startedAtMs);
+          const { provider, model } = end.result ?? end.attempts.at(-1) ?? {};
+          if (end.result) expect(begun.at(-1)).toContain(`started ${provider}/${model}`);
+          else if (options.recovery === "off" && begun.length > 0)
+            expect(begun).toEqual([`started ${provider}/${model}`]);
+          if (end.error) throw end.error;
+          return end.attempts;
         });
       }),
-      { numRuns: 300 },
+      { numRuns: 600 },
     );
   });
 });
+
+class TimingSink extends CollectingCompletionSink {
+  startedAtMs: number | undefined;
+
+  override started(provider: string, model: string): void {
+    this.startedAtMs = performance.now();
+    super.started(provider, model);
+  }
+}
+
+const attemptsOf = (error: unknown): Attempts => (error instanceof CompletionError ? error.attempts : []);
+
+/** Neither a fallback nor a hedge begins once something was delivered. */
+function expectNoneAfter(harness: Harness, startedAtMs = Number.POSITIVE_INFINITY): void {
+  for (const { atMs } of callsOf(harness)) expect(atMs).toBeLessThanOrEqual(startedAtMs);
+}
