@@ -3,6 +3,7 @@ import { GatewayError } from "../../core/errors.ts";
 import { CompletionError } from "../../core/gateway.ts";
 import { REQUEST_ID_PATTERN } from "../../core/ids.ts";
 import type { RateLimitStatus } from "../../core/keys.ts";
+import type { Recovery } from "../../core/route.ts";
 import { pathOf } from "../edge/rpc-path.ts";
 import type { NodeRequest, NodeResponse } from "../node-exchange.ts";
 import type { TimeoutLimits } from "../rpc/timeout.ts";
@@ -12,6 +13,8 @@ import { factHeaders } from "./gateway-facts.ts";
 
 /** Milliseconds for the whole call; ours. */
 const TIMEOUT_HEADER = "x-llm-gateway-timeout-ms";
+/** `off` or `restart`; ours. */
+const RECOVERY_HEADER = "x-llm-gateway-recovery";
 /** Seconds in which the clients of OpenAI and of Anthropic want the whole answer, or the head of a stream. */
 const SDK_TIMEOUT_HEADER = "x-stainless-timeout";
 
@@ -90,6 +93,13 @@ export class CompatibleCall extends ServedCall {
       else timeoutMs = streamed ? Math.max(ofClientMs, defaultTimeoutMs) : ofClientMs;
     }
     this.limitTo(Math.min(timeoutMs, maxTimeoutMs));
+  }
+
+  /** What its caller wants to become of a stream that breaks off. @throws GatewayError INVALID_REQUEST */
+  recovery(): Recovery | undefined {
+    const stated = this.request.headers[RECOVERY_HEADER];
+    if (stated === undefined || stated === "off" || stated === "restart") return stated;
+    throw new GatewayError("INVALID_REQUEST", `the header ${RECOVERY_HEADER} is neither off nor restart`);
   }
 
   /** Answers with what the work comes to, or shortly after the deadline without it, and reports its end. */

@@ -1,10 +1,13 @@
 import type { StreamDelta } from "../../core/completion.ts";
-import type { CompletionCall, CompletionSink, Gateway, StreamResult } from "../../core/gateway.ts";
+import type { CompletionCall, Gateway, StreamResult } from "../../core/gateway.ts";
 import { completionEnd, type Ended, endOfFailed } from "../convert/completion-end.ts";
 import { drained } from "../rpc/write-response.ts";
 import type { CompatibleCall } from "./compatible-call.ts";
 import type { CompatibleRequest, CompletionFormat, StreamWriter } from "./completion-format.ts";
 import { factsJson, ignoredHeaders, originHeaders, replayedHeaders } from "./gateway-facts.ts";
+import { HeldStream, type PatientSink } from "./held-stream.ts";
+
+const KEEP_ALIVE = ": keep-alive\n\n";
 
 /** Streams a completion as server-sent events, and reports its end. Never rejects. */
 export async function streamCompletion<R extends CompatibleRequest>(
@@ -20,27 +23,31 @@ export async function streamCompletion<R extends CompatibleRequest>(
   const stream = new CompletionStream(call, format.createStream(request, call.requestId), () =>
     ignoredHeaders(format.ignoredMembers(request)),
   );
-  call.onOverdue((error) => stream.fail(error, endOfFailed(error)));
+  const held = new HeldStream(stream);
+  const fail = (error: unknown) => {
+    held.discard();
+    stream.fail(error, endOfFailed(error));
+  };
+  call.onOverdue(fail);
   try {
-    const result = await gateway.stream(completion, stream);
+    const result = await gateway.stream(completion, held);
     call.completed(completionEnd(request.model, result, true));
     call.finish();
+    void held.release();
     stream.end(result);
   } catch (error) {
-    const ended = endOfFailed(error);
-    call.completed(completionEnd(request.model, ended, true));
+    call.completed(completionEnd(request.model, endOfFailed(error), true));
     call.finish(error);
-    stream.fail(error, ended);
+    fail(error);
   }
 }
 
 /** One stream: the provider's own events where it speaks the dialect, else events made from the deltas. */
-class CompletionStream implements CompletionSink {
+class CompletionStream implements PatientSink {
   readonly #call: CompatibleCall;
   readonly #writer: StreamWriter;
   readonly #ignoredHeaders: () => Record<string, string>;
-  #provider = "";
-  #model = "";
+  #origin: { readonly provider: string; readonly model: string } | undefined;
   #replayed = false;
   #translated = false;
   #over = false;
@@ -52,8 +59,7 @@ class CompletionStream implements CompletionSink {
   }
 
   started(provider: string, model: string, replayed = false): void {
-    this.#provider = provider;
-    this.#model = model;
+    this.#origin = { provider, model };
     this.#replayed = replayed;
     this.#writer.started(model);
   }
@@ -66,6 +72,14 @@ class CompletionStream implements CompletionSink {
     if (events === "" || response.destroyed) return undefined;
     this.#writeHead();
     return response.write(events) ? undefined : drained(response);
+  }
+
+  /** A comment, which every reader of events leaves out. It may come before it is known who answers in the end. */
+  keepAlive(): void {
+    const { response } = this.#call;
+    if (this.#over || response.destroyed) return;
+    this.#writeHead();
+    response.write(KEEP_ALIVE);
   }
 
   /** Everything is on the ledger: the rest, with what the call cost, and the end. */
@@ -83,7 +97,8 @@ class CompletionStream implements CompletionSink {
       this.#call.sendError(thrown);
       return;
     }
-    const facts = factsJson({ ...ended, requestId, provider: this.#provider, model: this.#model });
+    const { provider, model } = this.#origin ?? {};
+    const facts = factsJson({ ...ended, requestId, provider, model });
     this.#close(this.#writer.fail(this.#call.api.toError(thrown, requestId).body, facts));
   }
 
@@ -101,7 +116,7 @@ class CompletionStream implements CompletionSink {
     if (response.headersSent) return;
     response.writeHead(200, {
       ...this.#call.commonHeaders(),
-      ...originHeaders(this.#provider, this.#model),
+      ...(this.#origin && originHeaders(this.#origin.provider, this.#origin.model)),
       ...replayedHeaders(this.#replayed),
       // Of a replayed answer it is not known what its provider was told.
       ...(this.#translated && !this.#replayed && this.#ignoredHeaders()),

@@ -59,6 +59,7 @@ async function readCompletion<R extends CompatibleRequest>(
       endUser,
       input,
       native,
+      recovery: call.recovery(),
       deadlineAtMs: call.deadlineAtMs,
       signal: call.signal,
       telemetry: call.telemetry,

@@ -31,6 +31,7 @@ const ALLOWED_HEADERS = [
     "Runtime-Version",
   ].map((name) => `X-Stainless-${name}`),
   "X-Stainless-Timeout",
+  "X-LLM-Gateway-Recovery",
   "X-LLM-Gateway-Timeout-Ms",
   "Traceparent",
   "Tracestate",

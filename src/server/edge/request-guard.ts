@@ -18,6 +18,7 @@ const SINGLE: ReadonlySet<string> = new Set([
   "host",
   "idempotency-key",
   "x-api-key",
+  "x-llm-gateway-recovery",
   "x-llm-gateway-timeout-ms",
   "x-request-id",
 ]);
