@@ -8,9 +8,11 @@ import {
   CompleteRequestSchema,
   CompleteResponseSchema,
   CompletionService,
+  Recovery,
 } from "../../gen/es/llmgateway/v1/completion_pb.ts";
 import { Role } from "../../gen/es/llmgateway/v1/content_pb.ts";
 import { CostService } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import type { ErrorReason } from "../../gen/es/llmgateway/v1/error_reason_pb.ts";
 import { KeyService } from "../../gen/es/llmgateway/v1/key_pb.ts";
 import {
   type Attempt,
@@ -36,6 +38,8 @@ export interface CompletionOptions {
   /** Sent as a header only: no timer of the client's own runs, so that what is measured is the gateway's. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Of a stream. */
+  readonly recovery?: Recovery | undefined;
   /** Told of every piece of text of a stream. */
   readonly onText?: ((text: string) => void) | undefined;
 }
@@ -56,6 +60,8 @@ export interface CompletionOutcome {
   readonly replayed: boolean;
   /** Messages of a stream; 0 of a unary call. */
   readonly events: number;
+  /** Why a stream began anew, each time. */
+  readonly restarts: readonly ErrorReason[];
 }
 
 export interface GatewayClients {
@@ -66,6 +72,7 @@ export interface GatewayClients {
 
 const NOTHING: Omit<CompletionOutcome, "requestId" | "elapsedMs" | "reason" | "error"> = {
   ...{ text: "", provider: "", attempts: [], usage: undefined, cost: undefined, replayed: false, events: 0 },
+  restarts: [],
 };
 
 /** A lean client of one gateway. */
@@ -150,13 +157,16 @@ async function completeStream(
       ...(timeoutMs === undefined ? {} : { "grpc-timeout": `${timeoutMs}m` }),
     };
     const events = client.streamComplete(
-      { request: requestOf(options) },
+      { request: requestOf(options), recovery: options.recovery ?? Recovery.UNSPECIFIED },
       { headers, ...(signal ? { signal } : {}) },
     );
     for await (const { event } of events) {
       ended = { ...ended, events: ended.events + 1 };
       if (event.case === "started") ended = { ...ended, provider: event.value.provider };
-      else if (event.case === "textDelta") {
+      else if (event.case === "restarted") {
+        const { provider, reason } = event.value;
+        ended = { ...ended, provider, text: "", restarts: [...ended.restarts, reason] };
+      } else if (event.case === "textDelta") {
         ended = { ...ended, text: ended.text + event.value.text };
         options.onText?.(event.value.text);
       } else if (event.case === "finished") {

@@ -32,6 +32,8 @@ export interface FaultBenchOptions {
   /** By name; default one group for each personality of the simulator, of its name. */
   readonly groups?: Readonly<Record<string, ProviderGroup>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Aliases, as in the configuration file. */
+  readonly models?: Readonly<Record<string, unknown>>;
   /** Kept after the bench if given. */
   readonly dataDir?: string;
 }
@@ -54,10 +56,12 @@ export interface FaultBench extends Evidence {
   readonly providerKeys: ReadonlyMap<string, string>;
   /** Every completion that was asked for, as its caller saw it. */
   readonly outcomes: readonly CompletionOutcome[];
-  readonly calls: ReadonlyMap<string, BenchCall>;
+  readonly calls: ReadonlyMap<string, JudgedCall>;
   /** `provider/model` of a group, of a provider that was not used yet. */
   candidate(group?: string, model?: string): string;
   complete(call: BenchCall): Promise<CompletionOutcome>;
+  /** Expects a call of another client: what it has to ask, under which request id. */
+  expects(call: JudgedCall): { readonly requestId: string; readonly text: string };
   close(): Promise<void>;
 }
 
@@ -89,7 +93,7 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
   const providers = nameProviders(options.groups ?? DEFAULT_GROUPS);
   const folder = mkdtempSync(join(tmpdir(), "llm-gateway-bench-"));
   const configFile = join(folder, "config.json");
-  writeFileSync(configFile, JSON.stringify(configOf(providers, simulator)));
+  writeFileSync(configFile, JSON.stringify({ ...configOf(providers, simulator), models: options.models }));
   const gateway = await startGatewayProcess({
     env: {
       CONFIG_FILE: configFile,
@@ -103,7 +107,7 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
     .keys(ADMIN_KEY)
     .createKey({ key: { displayName: "bench", roles: [KeyRole.INVOKE] } });
   const outcomes: CompletionOutcome[] = [];
-  const calls = new Map<string, BenchCall>();
+  const calls = new Map<string, JudgedCall>();
   const unused = new Map(
     Object.keys(options.groups ?? DEFAULT_GROUPS).map((group) => [
       group,
@@ -136,6 +140,11 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
       if (!next) throw new Error(`no provider left in group ${group}`);
       return `${next.name}/${model ?? MODELS[next.profile]}`;
     },
+    expects(call) {
+      const requestId = randomUUID();
+      calls.set(requestId, call);
+      return { requestId, text: promptOf(requestId, call) };
+    },
     async complete(call) {
       const requestId = call.requestId ?? randomUUID();
       calls.set(requestId, call);
@@ -163,7 +172,7 @@ function nameProviders(groups: Readonly<Record<string, ProviderGroup>>): readonl
 
 const keyVariable = (provider: string) => `KEY_OF_${provider.toUpperCase().replaceAll("-", "_")}`;
 
-function configOf(providers: readonly Named[], simulator: Simulator): unknown {
+function configOf(providers: readonly Named[], simulator: Simulator): object {
   return {
     // A request is answered by the models that it names, and by no others.
     default_chain: [],

@@ -53,6 +53,8 @@ export interface ReceivedRequest {
 export interface GatewayUnderTestOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly dataDir?: string;
+  /** More aliases, as in the configuration file. */
+  readonly models?: Readonly<Record<string, unknown>>;
   /** One that outlives the gateway. */
   readonly simulator?: Simulator;
 }
@@ -73,12 +75,15 @@ export function simulatedProviders(simulator: Pick<Simulator, "baseUrl">): Recor
  * No default chain, so that a model fails alone unless a test says otherwise, and the simulator's own prices, which
  * unlike the real ones are the same at all hours.
  */
-export function writeConfigFile(): { readonly path: string; remove(): void } {
+export function writeConfigFile(models: Readonly<Record<string, unknown>> = {}): {
+  readonly path: string;
+  remove(): void;
+} {
   const directory = mkdtempSync(join(tmpdir(), "llm-gateway-config-"));
   const path = join(directory, "gateway.yaml");
   const config = {
     default_chain: [],
-    models: { [CHAIN]: [MODEL, FALLBACK_MODEL, HUGGINGFACE_MODEL] },
+    models: { [CHAIN]: [MODEL, FALLBACK_MODEL, HUGGINGFACE_MODEL], ...models },
     prices: LIST_PRICES.map((price) => ({
       provider: price.personality,
       model: price.model,
@@ -97,7 +102,7 @@ export async function startGatewayUnderTest(
   options: GatewayUnderTestOptions = {},
 ): Promise<GatewayUnderTest> {
   const simulator = options.simulator ?? (await startSimulator());
-  const config = writeConfigFile();
+  const config = writeConfigFile(options.models);
   const cleanUp = async () => {
     if (!options.simulator) await simulator.close();
     config.remove();

@@ -22,14 +22,17 @@ export interface OpenAiBench extends GatewayUnderTest {
 }
 
 /** One gateway for the tests of a file. After each of them the whole ledger must be the simulator's whole bill. */
-export function useOpenAiBench(env: Readonly<Record<string, string>> = {}): () => OpenAiBench {
+export function useOpenAiBench(
+  env: Readonly<Record<string, string>> = {},
+  models: Readonly<Record<string, unknown>> = {},
+): () => OpenAiBench {
   let bench: OpenAiBench | undefined;
   const get = () => {
     if (!bench) throw new Error("the bench is not running");
     return bench;
   };
   beforeAll(async () => {
-    const gateway = await startGatewayUnderTest({ env });
+    const gateway = await startGatewayUnderTest({ env, models });
     const key = await gateway.createKey();
     const baseURL = `${gateway.url}/v1`;
     bench = {
