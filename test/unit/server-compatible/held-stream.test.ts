@@ -1,0 +1,107 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { StreamDelta } from "../../../src/core/completion.ts";
+import { HeldStream, MAX_HELD_BYTES } from "../../../src/server/compatible/held-stream.ts";
+import { CollectingCompletionSink } from "../../support/gateway-harness.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+class PatientReader extends CollectingCompletionSink {
+  keepAlive(): void {
+    this.events.push("keep-alive");
+  }
+}
+
+function setUp(maxBytes?: number) {
+  const reader = new PatientReader();
+  return { reader, held: new HeldStream(reader, maxBytes) };
+}
+
+const text = (words: string): readonly StreamDelta[] => [{ kind: "text", choiceIndex: 0, text: words }];
+
+describe("a held stream", () => {
+  it("of a call that did not ask for it passes everything on at once", () => {
+    const { reader, held } = setUp();
+    held.started("openai", "gpt");
+    held.deltas(text("a"));
+    expect(reader.events).toEqual(["started openai/gpt", "a"]);
+    expect(held.possible).toBe(false);
+    vi.advanceTimersByTime(100_000);
+    void held.release();
+    expect(reader.events).toEqual(["started openai/gpt", "a"]);
+  });
+
+  it("says nothing but that it lives until it is whole, and then all of it", () => {
+    const { reader, held } = setUp();
+    held.expected();
+    held.started("openai", "gpt");
+    held.deltas(text("a"));
+    vi.advanceTimersByTime(25_000);
+    held.deltas(text("b"));
+    expect(reader.events).toEqual(["keep-alive", "keep-alive"]);
+    void held.release();
+    expect(reader.events.slice(2)).toEqual(["started openai/gpt", "a", "b"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("forgets what came before a restart", () => {
+    const { reader, held } = setUp();
+    held.expected();
+    held.started("openai", "gpt");
+    held.deltas(text("half "));
+    expect(held.possible).toBe(true);
+    held.restarted("deepseek", "flash");
+    held.deltas(text("whole"));
+    void held.release();
+    expect(reader.events).toEqual(["started deepseek/flash", "whole"]);
+  });
+
+  it("is let go once it is too large, and then nothing can be taken back", () => {
+    const { reader, held } = setUp();
+    held.expected();
+    held.started("openai", "gpt");
+    const piece = "x".repeat(MAX_HELD_BYTES / 4);
+    for (let count = 0; count < 3; count += 1) held.deltas(text(piece));
+    expect([held.possible, reader.events]).toEqual([true, []]);
+    held.deltas(text(piece));
+    expect(held.possible).toBe(false);
+    held.deltas(text("more"));
+    void held.release();
+    expect(reader.events.map(({ length }) => length)).toEqual([
+      18,
+      ...[1, 2, 3, 4].map(() => piece.length),
+      4,
+    ]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("counts what every delta takes, also of those without text", () => {
+    const { held } = setUp(1_000);
+    held.expected();
+    held.started("openai", "gpt");
+    for (let count = 0; count < 20; count += 1) held.deltas(text(""));
+    expect(held.possible).toBe(false);
+  });
+
+  it("makes a writer wait for a reader that is slow once it is let go", async () => {
+    const { reader, held } = setUp(10);
+    vi.spyOn(reader, "deltas").mockReturnValue(Promise.resolve());
+    held.expected();
+    held.started("openai", "gpt");
+    await expect(held.deltas(text("x".repeat(20)))).resolves.toBeUndefined();
+  });
+
+  it("that fails is discarded, and nobody is kept alive for it", () => {
+    const { reader, held } = setUp();
+    held.expected();
+    held.started("openai", "gpt");
+    held.deltas(text("half"));
+    held.discard();
+    vi.advanceTimersByTime(100_000);
+    expect(reader.events).toEqual([]);
+  });
+});
