@@ -20,7 +20,7 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import type { RpcCode } from "../core/error-table.ts";
-import type { AttemptOutcome } from "../core/ledger.ts";
+import { type AttemptOutcome, HEDGE_LOST } from "../core/ledger.ts";
 import { formatUsd } from "../core/money.ts";
 import type { RequestEnd, RequestStart } from "../core/telemetry.ts";
 import {
@@ -214,8 +214,12 @@ function endAttempt(span: Span, outcome: AttemptOutcome): void {
   set(GEN_AI.timeToFirstChunk, timeToFirstTokenMs === undefined ? undefined : timeToFirstTokenMs / 1000);
   set(GATEWAY.costUsd, costPicoUsd === undefined ? undefined : formatUsd(costPicoUsd));
   set(GATEWAY.providerRequestId, outcome.providerRequestId);
-  set(ERROR_TYPE, errorReason);
+  // Whoever lost a race has not failed.
+  if (outcome.flags.includes(HEDGE_LOST)) attributes[GATEWAY.hedgeLost] = true;
+  else if (errorReason) {
+    attributes[ERROR_TYPE] = errorReason;
+    span.setStatus({ code: SpanStatusCode.ERROR });
+  }
   span.setAttributes(attributes);
-  if (errorReason) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
 }

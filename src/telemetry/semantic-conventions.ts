@@ -46,6 +46,7 @@ export const GATEWAY = {
   reason: "llm_gateway.reason",
   fromProvider: "llm_gateway.from_provider",
   toProvider: "llm_gateway.to_provider",
+  hedgeLost: "llm_gateway.hedge.lost",
   hedgeWon: "llm_gateway.hedge.won",
   quotaId: "llm_gateway.quota_id",
   replayOutcome: "llm_gateway.replay.outcome",

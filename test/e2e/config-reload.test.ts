@@ -72,6 +72,20 @@ test("a disabled provider is left out from the next call on, and calls under way
   expect((await slow).provider).toBe("one");
 });
 
+test("a route hedges from the next call on", async () => {
+  const candidates = ["one/sim-model", "two/sim-model"];
+  const slowOnce = directive("openai", { latencyMs: 1_500, times: 1 });
+  writeConfig({ models: { smart: { strategy: "ordered", candidates } } });
+  await reload("config_reloaded");
+  expect((await complete(slowOnce)).provider).toBe("one");
+  writeConfig({ models: { smart: { strategy: "ordered", candidates, hedge_after_ms: 100 } } });
+  await reload("config_reloaded");
+  const { provider, attempts } = await complete(slowOnce);
+  expect([provider, attempts.length]).toEqual(["two", 2]);
+  writeConfig({ models: { smart: candidates }, disabled: ["one"] });
+  await reload("config_reloaded");
+});
+
 test("a wrong file changes nothing and says why", async () => {
   writeConfig({ models: { smart: ["nobody/model-without-provider", 7] } });
   const line = await reload("config_refused");
@@ -83,7 +97,7 @@ test("a wrong file changes nothing and says why", async () => {
   expect(JSON.stringify((await reload("config_refused")).issues)).toContain("prices.0");
   expect((await complete()).provider).toBe("two");
   const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
-  expect(metrics).toContain('llm_gateway_config_reloads_total{outcome="applied"} 1');
+  expect(metrics).toContain('llm_gateway_config_reloads_total{outcome="applied"} 4');
   expect(metrics).toContain('llm_gateway_config_reloads_total{outcome="refused"} 2');
 });
 

@@ -102,9 +102,43 @@ describe("the file", () => {
       "at least one weight must be above 0",
     ],
     ["{ strategy: weighted, candidates: [gpt-5, openai/gpt-5] }", "a candidate is named twice"],
+    [
+      "{ strategy: ordered, candidates: [gpt-5], hedge_after_ms: 300 }",
+      "hedge_after_ms and recovery need a second candidate",
+    ],
+    [
+      "{ strategy: ordered, candidates: [gpt-5], recovery: restart }",
+      "hedge_after_ms and recovery need a second candidate",
+    ],
   ])("refuses the route %s", (route, mistake) => {
     expect(issuesOf(`models: { wrong: ${route} }`, KEYS)).toEqual([`CONFIG_FILE: models.wrong: ${mistake}`]);
   });
+
+  it("sets whether the candidates of a route are hedged and streams recover; a plain chain does neither", () => {
+    const candidates = "candidates: [gpt-5-mini, org/name]";
+    const { aliases } = load(
+      [
+        "models:",
+        `  both: { strategy: weighted, ${candidates}, hedge_after_ms: 300, recovery: restart }`,
+        `  hedged: { strategy: ordered, ${candidates}, hedge_after_ms: 10 }`,
+        `  alone: { strategy: fastest, candidates: [gpt-5-mini], recovery: "off" }`,
+        "  plain: [gpt-5-mini, org/name]",
+      ].join("\n"),
+      KEYS,
+    );
+    expect(aliases.get("both")?.policy).toEqual({ hedgeAfterMs: 300, recovery: "restart" });
+    expect(aliases.get("hedged")?.policy).toEqual({ hedgeAfterMs: 10, recovery: "off" });
+    expect(aliases.get("alone")?.policy).toEqual({ hedgeAfterMs: undefined, recovery: "off" });
+    expect(aliases.get("plain")?.policy).toBeUndefined();
+  });
+
+  it.each(["hedge_after_ms: 9", "hedge_after_ms: 600001", "hedge_after_ms: 10.5", "recovery: resume"])(
+    "refuses a route with %s",
+    (setting) => {
+      const yaml = `models: { wrong: { strategy: ordered, candidates: [gpt-5-mini, org/name], ${setting} } }`;
+      expect(issuesOf(yaml, KEYS)).toEqual([expect.stringMatching(/^CONFIG_FILE: models\.wrong/)]);
+    },
+  );
 
   it("refuses to disable what is not there", () => {
     expect(issuesOf("disabled: [deepseek]", KEYS)).toEqual([

@@ -25,6 +25,12 @@ describe("the limits of one attempt", () => {
     expect(attemptTimeouts(options)).toEqual({ totalMs: 9_000, firstTokenMs: 4_000, idleMs: 9_000 });
   });
 
+  it("share the silence of a stream, too, when it may begin anew elsewhere", () => {
+    const options = { remainingMs: 8_000, fallbackLeft: true, streamed: true, recoverable: true, policy };
+    expect(attemptTimeouts(options)).toEqual({ totalMs: 9_000, firstTokenMs: 4_000, idleMs: 4_000 });
+    expect(attemptTimeouts({ ...options, fallbackLeft: false }).idleMs).toBe(9_000);
+  });
+
   it("go on behind the deadline for a call that is then drained", () => {
     const options = { remainingMs: 2_000, fallbackLeft: false, streamed: true, policy };
     const behindDeadlineMs = 60_000;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ProviderError, type ReceivedOutput } from "../../../src/core/provider-error.ts";
 import { countAttempt, maxCountMs } from "../../../src/gateway/count-attempt.ts";
+import { LostRaceError } from "../../../src/gateway/lost-race.ts";
 import { ReceivedText } from "../../../src/gateway/received-text.ts";
 import type { AttemptResult } from "../../../src/gateway/settle-attempt.ts";
 import type { UsageEstimator } from "../../../src/pricing/usage-estimator.ts";
@@ -23,6 +24,7 @@ describe("a count", () => {
     expect(maxCountMs(failed(SOMETHING), RUNNING)).toBe(150);
     expect(maxCountMs(failed(), RUNNING)).toBe(30);
     expect(maxCountMs(failed(SOMETHING), endedBy("DEADLINE_EXCEEDED"))).toBe(15);
+    expect(maxCountMs(failed(), AbortSignal.abort(new LostRaceError()))).toBe(15);
   });
 
   it("is made of the input and the text that was kept, and only where the provider's is missing", async () => {

@@ -94,6 +94,17 @@ describe("an open breaker", () => {
     expect(breaker.tryAcquire()).toBeDefined();
   });
 
+  it("says that it refuses without being moved by the question", () => {
+    const { breaker, clock } = setUp();
+    expect(breaker.refuses).toBe(false);
+    fail(breaker, 5);
+    expect(breaker.refuses).toBe(true);
+    clock.advance(5_000);
+    expect([breaker.refuses, breaker.refuses, breaker.state]).toEqual([false, false, "open"]);
+    acquire(breaker);
+    expect(breaker.refuses).toBe(true);
+  });
+
   it("is closed by a probe with a clean record: it takes five failures again", () => {
     const { breaker, clock } = setUp();
     fail(breaker, 5);

@@ -116,6 +116,11 @@ test("the end of a completion names the last provider, and says whether it fell 
     costPicoUsd: 123_450_000n,
     providerWaitMs: 25,
   });
+  // Of two that ran at once the first may answer last.
+  const lost = attemptReport({ ordinal: 2, provider: "deepseek", outcome: "cancelled" });
+  expect(completionEnd("alias", { attempts: [lost, attemptReport()], replayed: false }, true)).toMatchObject({
+    ...{ provider: "openai", attempts: 2, fellBack: false },
+  });
   const none = { provider: undefined, attempts: 0, fellBack: false };
   expect(completionEnd("m", { attempts: [], replayed: false }, false)).toMatchObject(none);
   // Its attempts were counted when they were made.

@@ -11,9 +11,11 @@ import { ErrorInfoSchema } from "../../../gen/es/google/rpc/error_details_pb.ts"
 import {
   CompletionService,
   FinishReason,
+  Recovery,
   StreamCompleteRequestSchema,
   type StreamCompleteResponse,
 } from "../../../gen/es/llmgateway/v1/completion_pb.ts";
+import { ErrorReason } from "../../../gen/es/llmgateway/v1/error_reason_pb.ts";
 import { FailedCompletionSchema } from "../../../gen/es/llmgateway/v1/usage_pb.ts";
 import { GatewayError } from "../../../src/core/errors.ts";
 import { CompletionError, type Gateway } from "../../../src/core/gateway.ts";
@@ -87,6 +89,32 @@ describe.each(["grpc", "grpc-web", "connect"] as const)("a stream over %s", (pro
     expect(error?.findDetails(ErrorInfoSchema)[0]?.reason).toBe("PROVIDER_STREAM_CUT");
     expect(error?.findDetails(FailedCompletionSchema)[0]?.attempts).toHaveLength(1);
     expect(error?.metadata.get("retry-after")).toBe("1");
+  });
+
+  test("that begins anew says so between the two answers, and takes both from its caller's request", async () => {
+    let asked: unknown;
+    const client = clientOf(
+      await start(async (call, sink) => {
+        asked = call.recovery;
+        sink.started("openai", "gpt-5-mini");
+        await sink.deltas([{ kind: "text", choiceIndex: 0, text: "half" }]);
+        sink.recovery?.restarted("deepseek", "deepseek-flash", "PROVIDER_STREAM_CUT");
+        await sink.deltas([{ kind: "text", choiceIndex: 0, text: "whole" }]);
+        throw new CompletionError("PROVIDER_STREAM_CUT", "the stream was cut", { attempts: [failed] });
+      }),
+    );
+    const recovering = { ...message, recovery: Recovery.RESTART };
+    const { received } = await collect(client.streamComplete(recovering, { headers }));
+    expect(received.map((event) => event.case)).toEqual([
+      ...["started", "textDelta", "restarted", "textDelta", "finished"],
+    ]);
+    expect(received[2]?.value).toMatchObject({
+      ...{ provider: "deepseek", model: "deepseek-flash", reason: ErrorReason.PROVIDER_STREAM_CUT },
+    });
+    expect(received[3]?.value).toMatchObject({ text: "whole" });
+    expect(asked).toBe("restart");
+    await collect(client.streamComplete(message, { headers }));
+    expect(asked).toBeUndefined();
   });
 
   test("that fails before a provider was called sends the error alone", async () => {

@@ -67,6 +67,14 @@ describe("the line of a request", () => {
     });
   });
 
+  it("says that two candidates were asked at once, and counts their time once", async () => {
+    const { telemetry, lines } = await logged();
+    const request = telemetry.requestStarted(start());
+    request.hedged({ fromProvider: "openai", toProvider: "deepseek", won: false, overlapMs: 150 });
+    request.finished(end({ completion: completionEnd({ attempts: 2 }) }));
+    expect(lines()[0]).toMatchObject({ hedged: true, attempts: 2, provider_wait_ms: 250 });
+  });
+
   it("tells why a request failed, by reason and cause, at a level that fits", async () => {
     const { telemetry, lines } = await logged();
     const cause = Object.assign(new Error("connect ECONNREFUSED 10.0.0.1:443"), { code: "ECONNREFUSED" });

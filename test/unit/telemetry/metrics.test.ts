@@ -134,6 +134,22 @@ describe("the metrics", () => {
     expect(seen.filter((sample) => sample.startsWith("llm_gateway_errors_total"))).toHaveLength(2);
   });
 
+  it("count a hedge, and who lost it as cancelled but not as an error", async () => {
+    const telemetry = await telemetryOf();
+    const request = telemetry.requestStarted(start());
+    const lost = failedOutcome({ outcome: "cancelled", errorReason: "CANCELLED", flags: ["HEDGE_LOST"] });
+    request.attemptStarted(attempt()).finished(lost);
+    request.hedged({ fromProvider: "openai", toProvider: "deepseek", won: true, overlapMs: 10 });
+    const seen = await samples(telemetry);
+    expect(seen).toContain(
+      'llm_gateway_hedges_total{from_provider="openai",to_provider="deepseek",won="true"} 1',
+    );
+    expect(seen).toContain(
+      'llm_gateway_attempts_total{provider="openai",model="gpt-5-mini",outcome="cancelled",error_type="CancelledError"} 1',
+    );
+    expect(seen.filter((sample) => /_(errors|usage_anomalies)_total\{/.test(sample))).toEqual([]);
+  });
+
   it("have the latency buckets that dashboards of the platform team expect", async () => {
     const telemetry = await telemetryOf();
     fallBack(telemetry);

@@ -119,6 +119,31 @@ describe("a traced request", () => {
     expect(answered?.events).toMatchObject([{ name: "first_token" }]);
   });
 
+  it("tells of a hedge, and marks no one who merely lost it as failed", async () => {
+    const telemetry = await tracing();
+    const request = telemetry.requestStarted(start());
+    const lost = failedOutcome({ outcome: "cancelled", errorReason: "CANCELLED", flags: ["HEDGE_LOST"] });
+    request.attemptStarted(attempt()).finished(lost);
+    request
+      .attemptStarted(attempt({ provider: "deepseek", model: "deepseek-flash", ordinal: 2 }))
+      .finished(outcome());
+    request.hedged({ fromProvider: "openai", toProvider: "deepseek", won: true, overlapMs: 10 });
+    request.finished(end({ completion: completionEnd({ attempts: 2 }) }));
+    await telemetry.shutdown();
+    const [loser] = named("chat gpt-5-mini");
+    expect(loser).toMatchObject({ statusCode: 0, attributes: { "llm_gateway.hedge.lost": true } });
+    expect(loser?.attributes["error.type"]).toBeUndefined();
+    expect(named("llmgateway.v1.CompletionService/Complete")[0]?.events).toMatchObject([
+      {
+        name: "hedge",
+        attributes: {
+          ...{ "llm_gateway.from_provider": "openai", "llm_gateway.to_provider": "deepseek" },
+          "llm_gateway.hedge.won": true,
+        },
+      },
+    ]);
+  });
+
   it.each([
     ["grpc", "UNAVAILABLE", new GatewayError("PROVIDER_ERROR", "failed"), 2],
     ["grpc_web", "INVALID_ARGUMENT", new GatewayError("INVALID_REQUEST", "bad"), 0],
