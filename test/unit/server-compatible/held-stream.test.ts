@@ -27,7 +27,7 @@ describe("a held stream", () => {
   it("of a call that did not ask for it passes everything on at once", () => {
     const { reader, held } = setUp();
     held.started("openai", "gpt");
-    held.deltas(text("a"));
+    void held.deltas(text("a"));
     expect(reader.events).toEqual(["started openai/gpt", "a"]);
     expect(held.possible).toBe(false);
     vi.advanceTimersByTime(100_000);
@@ -39,9 +39,9 @@ describe("a held stream", () => {
     const { reader, held } = setUp();
     held.expected();
     held.started("openai", "gpt");
-    held.deltas(text("a"));
+    void held.deltas(text("a"));
     vi.advanceTimersByTime(25_000);
-    held.deltas(text("b"));
+    void held.deltas(text("b"));
     expect(reader.events).toEqual(["keep-alive", "keep-alive"]);
     void held.release();
     expect(reader.events.slice(2)).toEqual(["started openai/gpt", "a", "b"]);
@@ -52,10 +52,10 @@ describe("a held stream", () => {
     const { reader, held } = setUp();
     held.expected();
     held.started("openai", "gpt");
-    held.deltas(text("half "));
+    void held.deltas(text("half "));
     expect(held.possible).toBe(true);
     held.restarted("deepseek", "flash");
-    held.deltas(text("whole"));
+    void held.deltas(text("whole"));
     void held.release();
     expect(reader.events).toEqual(["started deepseek/flash", "whole"]);
   });
@@ -65,11 +65,11 @@ describe("a held stream", () => {
     held.expected();
     held.started("openai", "gpt");
     const piece = "x".repeat(MAX_HELD_BYTES / 4);
-    for (let count = 0; count < 3; count += 1) held.deltas(text(piece));
+    for (let count = 0; count < 3; count += 1) void held.deltas(text(piece));
     expect([held.possible, reader.events]).toEqual([true, []]);
-    held.deltas(text(piece));
+    void held.deltas(text(piece));
     expect(held.possible).toBe(false);
-    held.deltas(text("more"));
+    void held.deltas(text("more"));
     void held.release();
     expect(reader.events.map(({ length }) => length)).toEqual([
       18,
@@ -83,7 +83,7 @@ describe("a held stream", () => {
     const { held } = setUp(1_000);
     held.expected();
     held.started("openai", "gpt");
-    for (let count = 0; count < 20; count += 1) held.deltas(text(""));
+    for (let count = 0; count < 20; count += 1) void held.deltas(text(""));
     expect(held.possible).toBe(false);
   });
 
@@ -99,7 +99,7 @@ describe("a held stream", () => {
     const { reader, held } = setUp();
     held.expected();
     held.started("openai", "gpt");
-    held.deltas(text("half"));
+    void held.deltas(text("half"));
     held.discard();
     vi.advanceTimersByTime(100_000);
     expect(reader.events).toEqual([]);
