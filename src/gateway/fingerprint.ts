@@ -10,8 +10,8 @@ export type Fingerprint = (method: CompletionMethod, call: CompletionCall) => st
 const FINGERPRINT_BYTES = 16;
 
 /**
- * What defines a call: everything that its caller wrote, but neither the deadline nor the credential, for both may
- * differ when the same call is made again.
+ * What defines a call: everything that its caller wrote, but neither the deadline, the recovery nor the credential, for they
+ * may differ when the same call is made again.
  */
 export function createFingerprint(key: Uint8Array): Fingerprint {
   return (method, call) => {

@@ -1,4 +1,4 @@
-import { ProviderError } from "../core/provider-error.ts";
+import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { Answered } from "./run-attempt.ts";
 
 /** Why an attempt is given up: another candidate, asked beside it, was faster. Neither its fault nor the caller's. */
@@ -11,12 +11,16 @@ export class LostRaceError extends ProviderError {
 /** The signal of an attempt that was given up for a faster one. */
 export const lostRace = ({ reason }: AbortSignal): boolean => reason instanceof LostRaceError;
 
-/** An answer that came a moment too late is given up as well, but its usage is known. */
-export function tooLate({ usage, providerCostPicoUsd, providerRequestId }: Answered): ProviderError {
+/** An answer that came a moment too late is given up as well, with all that is known of it. */
+export function tooLate(
+  { usage, providerCostPicoUsd, providerRequestId }: Answered,
+  received: ReceivedOutput,
+): ProviderError {
   const { reason, message } = new LostRaceError();
   return new ProviderError(reason, message, {
     billing: "maybe_billed",
     usage,
+    received,
     providerCostPicoUsd,
     providerRequestId,
   });

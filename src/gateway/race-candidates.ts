@@ -46,8 +46,7 @@ export async function raceCandidates<A extends Answered>(
           (lane === primary ? hedge : primary).lose();
           return true;
         },
-        // An answer's last attempt is the one that answered: the winner's wait for the loser's.
-        onAttempt: (end) => (winner === lane ? lane.held.push(end) : options.onAttempt(end)),
+        onAttempt: (end) => lane.attempts.push(end),
       }),
     );
     firstOverAtMs ??= clock.monotonicMs();
@@ -76,7 +75,9 @@ export async function raceCandidates<A extends Answered>(
       overlapMs: (firstOverAtMs ?? hedging.startedAtMs) - hedging.startedAtMs,
     });
   }
-  for (const end of winner?.held ?? []) options.onAttempt(end);
+  // The last attempt of a request is the one that decided it.
+  const inOrder = winner === primary ? [hedge, primary] : [primary, hedge];
+  for (const { attempts } of inOrder) attempts.forEach(options.onAttempt);
   primary.dispose();
   hedge.dispose();
   return endsOf([primary, hedge]);
@@ -109,8 +110,7 @@ function endsOf<A extends Answered>(lanes: readonly Lane<A>[]): readonly Candida
 /** One candidate's part of a request: it ends with the request, or earlier when the race is lost. */
 class Lane<A extends Answered> implements RequestScope {
   readonly signal: AbortSignal;
-  /** Of the winner, until the loser's are told. */
-  readonly held: AttemptEnd<A>[] = [];
+  readonly attempts: AttemptEnd<A>[] = [];
   /** Undefined while it runs, and when it was never asked. */
   end: LaneEnd<A> | undefined;
   readonly #request: RequestScope;

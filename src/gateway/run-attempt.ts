@@ -196,7 +196,7 @@ async function callProvider<A extends Answered>(
       isDetached: () => upstream.detached,
       mayDeliver: options.mayDeliver ?? always,
     });
-    if (!upstream.detached && options.mayDeliver?.() === false) throw tooLate(answer);
+    if (!upstream.detached && options.mayDeliver?.() === false) throw tooLate(answer, received);
     return { kind: "answered", answer, result: { kind: "answered", ...answer, received } };
   } catch (thrown) {
     const error = toProviderError(thrown, output.received);
@@ -242,7 +242,8 @@ function settleUncalled(
   const { reason, message } = toProviderError(signal.reason);
   const error = new ProviderError(reason, message, { billing: "not_billed" });
   const result: AttemptResult = { kind: "failed", error };
-  const outcome = settleAttempt({ intent, result, latencyMs: 0, timeToFirstTokenMs: undefined });
+  const lost = lostRace(signal);
+  const outcome = settleAttempt({ intent, result, latencyMs: 0, timeToFirstTokenMs: undefined, lost });
   // An intent that is refused after all needs no outcome: then there is no record, and nothing was spent.
   const durable = opened.then(() => ledger.settle(outcome));
   durable.catch(() => {});

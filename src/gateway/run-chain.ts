@@ -79,47 +79,49 @@ export async function runChain<A extends Answered>(
   dependencies: ChainDependencies,
   options: ChainOptions<A>,
 ): Promise<{ readonly answer: A; readonly candidate: Candidate }> {
-  const { call, chain, scope } = options;
-  let lastError: ProviderError | undefined;
+  const { call, chain, scope, hedgeAfterMs } = options;
   const ordinals: Ordinals = { last: 0 };
-  for (let index = 0; index < chain.length; ) {
-    for (const end of await askFrom(dependencies, options, { index, ordinals })) {
+  const after = (candidate: Candidate) => chain[chain.indexOf(candidate) + 1];
+  let lastError: ProviderError | undefined;
+  let candidate = chain[0];
+  while (candidate) {
+    const turn: Turn = { candidate, fallbackLeft: after(candidate) !== undefined, ordinals, isHedge: false };
+    const ends: readonly CandidateEnd<A>[] =
+      turn.fallbackLeft && hedgeAfterMs !== undefined
+        ? await tryTwo(dependencies, options, { turn, hedgeAfterMs })
+        : [await tryCandidate(dependencies, options, turn)];
+    for (const end of ends) {
       if (end.kind === "answered") return end;
-      const { candidate, error } = end;
       // A refusal by the breaker says less than what an earlier candidate really answered.
-      if (!lastError || !isSkip(error)) lastError = error;
-      index = end.kind === "final" ? chain.length : chain.indexOf(candidate) + 1;
-      const following = chain[index];
-      if (!following) break;
-      if (following.provider === candidate.provider) continue;
-      const [fromProvider, toProvider] = [candidate.provider, following.provider];
-      call.telemetry.fellBack({ fromProvider, toProvider, reason: error.reason });
+      if (!lastError || !isSkip(end.error)) lastError = end.error;
+      candidate = end.kind === "final" ? undefined : after(end.candidate);
+      if (!candidate) break;
+      if (candidate.provider === end.candidate.provider) continue;
+      call.telemetry.fellBack({
+        fromProvider: end.candidate.provider,
+        toProvider: candidate.provider,
+        reason: end.error.reason,
+      });
     }
   }
   throw scope.endedBy() ?? lastError ?? new GatewayError("INTERNAL", "the chain of candidates is empty");
 }
 
-/** Asks the candidate at the index; with hedging, and if it takes too long, the next one as well. */
-async function askFrom<A extends Answered>(
+/** Tries a candidate and, if it takes too long, the next one beside it. */
+async function tryTwo<A extends Answered>(
   dependencies: ChainDependencies,
   options: ChainOptions<A>,
-  { index, ordinals }: { readonly index: number; readonly ordinals: Ordinals },
+  { turn, hedgeAfterMs }: { readonly turn: Turn; readonly hedgeAfterMs: number },
 ): Promise<readonly CandidateEnd<A>[]> {
-  const { chain, hedgeAfterMs } = options;
-  const turnOf = (candidate: Candidate): Turn => ({
-    candidate,
-    fallbackLeft: candidate !== chain.at(-1),
-    ordinals,
-    isHedge: candidate !== chain[index],
-  });
-  const [primary, hedge] = chain.slice(index, index + 2);
-  if (!primary) return [];
-  if (!hedge || hedgeAfterMs === undefined)
-    return [await tryCandidate(dependencies, options, turnOf(primary))];
+  const { chain } = options;
+  const primary = turn.candidate;
+  const [hedge, later] = chain.slice(chain.indexOf(primary) + 1);
+  if (!hedge) return [await tryCandidate(dependencies, options, turn)];
+  const hedgeTurn = { ...turn, candidate: hedge, fallbackLeft: later !== undefined, isHedge: true };
   return await raceCandidates(options, {
     ...{ clock: dependencies.clock, primary, hedge, hedgeAfterMs },
-    mayHedge: () => mayHedge(dependencies, options, turnOf(hedge)),
-    ask: (candidate, lane) => tryCandidate(dependencies, lane, turnOf(candidate)),
+    mayHedge: () => mayHedge(dependencies, options, hedgeTurn),
+    ask: (candidate, lane) => tryCandidate(dependencies, lane, candidate === primary ? turn : hedgeTurn),
   });
 }
 

@@ -225,7 +225,7 @@ describe("when one of the two fails", () => {
     harness.deepseek.plays(fails("PROVIDER_TIMEOUT", { afterMs: 50 }));
     const { provider, attempts } = await inFakeTime(harness.complete());
     expect(provider).toBe("huggingface");
-    expect(attempts.map(({ ordinal }) => ordinal)).toEqual([2, 1, 3]);
+    expect(attempts.map(({ ordinal }) => ordinal)).toEqual([1, 2, 3]);
     expect(harness.openai.calls).toHaveLength(1);
     expect(harness.telemetry.fallbacks.map(({ toProvider }) => toProvider)).toEqual([
       "deepseek",

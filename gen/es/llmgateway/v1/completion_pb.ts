@@ -195,8 +195,8 @@ export type CompleteResponse = Message<"llmgateway.v1.CompleteResponse"> & {
   cost?: Cost | undefined;
 
   /**
-   * Every attempt, in the order in which they ended; the last one answered. Its `ordinal` says when it began: a route may
-   * ask a second provider beside one that takes too long, and the slower of the two is then cancelled.
+   * Every attempt; the last one answered. They are in the order in which they began, as their `ordinal` says, unless
+   * the route asked a second provider beside one that took too long and the first one answered after all.
    *
    * @generated from field: repeated llmgateway.v1.Attempt attempts = 7;
    */
@@ -568,7 +568,7 @@ export type StreamFinished = Message<"llmgateway.v1.StreamFinished"> & {
   cost?: Cost | undefined;
 
   /**
-   * Every attempt, in the order in which they ended.
+   * Every attempt; the last one answered. See `CompleteResponse.attempts`.
    *
    * @generated from field: repeated llmgateway.v1.Attempt attempts = 6;
    */

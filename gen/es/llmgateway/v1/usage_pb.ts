@@ -229,7 +229,7 @@ export type FailedCompletion = Message<"llmgateway.v1.FailedCompletion"> & {
   requestId: string;
 
   /**
-   * Every attempt, in the order in which they ended.
+   * Every attempt, in the order in which they began.
    *
    * @generated from field: repeated llmgateway.v1.Attempt attempts = 2;
    */

@@ -244,8 +244,8 @@ export interface CompleteResponse {
     | Cost
     | undefined;
   /**
-   * Every attempt, in the order in which they ended; the last one answered. Its `ordinal` says when it began: a route may
-   * ask a second provider beside one that takes too long, and the slower of the two is then cancelled.
+   * Every attempt; the last one answered. They are in the order in which they began, as their `ordinal` says, unless
+   * the route asked a second provider beside one that took too long and the first one answered after all.
    */
   attempts: Attempt[];
   /**
@@ -371,7 +371,7 @@ export interface StreamFinished {
   cost?:
     | Cost
     | undefined;
-  /** Every attempt, in the order in which they ended. */
+  /** Every attempt; the last one answered. See `CompleteResponse.attempts`. */
   attempts: Attempt[];
   /**
    * This is the answer of an earlier call with the same `request_id`: no provider was called, nothing is charged again.

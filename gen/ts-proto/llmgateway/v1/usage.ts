@@ -272,7 +272,7 @@ export interface Attempt {
 export interface FailedCompletion {
   /** The request's id. */
   requestId: string;
-  /** Every attempt, in the order in which they ended. */
+  /** Every attempt, in the order in which they began. */
   attempts: Attempt[];
   /** Tokens of all attempts. */
   usage?:
