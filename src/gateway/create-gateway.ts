@@ -227,19 +227,28 @@ function createDelivery(
       const delivers = (): boolean => {
         if (isDetached()) return false;
         if (delivering) return true;
-        if (!mayDeliver()) return false;
+        if (mayDeliver?.() === false) return false;
         delivering = true;
         onFirstToken();
         begin({ provider: provider.name, model: frame.model });
         return true;
       };
+      // Some providers send an event without content at once, which is no reason to call off a race.
+      let early = "";
       try {
         const answer = await provider.stream({ ...frame, input, native }, (deltas, events) => {
+          if (mayDeliver && !delivering && deltas.length === 0 && events && early === "") {
+            early = events;
+            return undefined;
+          }
           const isDelivered = delivers();
           onDeltas(deltas);
-          return isDelivered ? sink.deltas(deltas, events) : undefined;
+          if (!isDelivered) return undefined;
+          const relayed = early === "" ? events : early + (events ?? "");
+          early = "";
+          return sink.deltas(deltas, relayed);
         });
-        delivers();
+        if (delivers() && early !== "") await sink.deltas([], early);
         return { answer, received: answer };
       } catch (thrown) {
         if (delivering) brokeOff = GatewayError.from(thrown).reason;

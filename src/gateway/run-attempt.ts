@@ -41,8 +41,11 @@ export type Invoke<A extends Answered> = (
     readonly onText: (text: string) => void;
     /** The request is over, and the call goes on for its usage only: nothing is to be delivered. */
     readonly isDetached: () => boolean;
-    /** Asked before the first part of a stream is delivered: false when another candidate was faster. */
-    readonly mayDeliver: () => boolean;
+    /**
+     * Asked before the first content of a stream is delivered: false when another candidate was faster. Undefined: there
+     * is no other.
+     */
+    readonly mayDeliver: (() => boolean) | undefined;
   },
 ) => Promise<{ readonly answer: A; readonly received: ReceivedOutput }>;
 
@@ -156,8 +159,6 @@ export async function runAttempt<A extends Answered>(
   return { ...end, ...settled };
 }
 
-const always = () => true;
-
 /** The caller has gone, the call goes on: what it came to so far. */
 const toDetached =
   (output: ReceivedText) =>
@@ -194,7 +195,7 @@ async function callProvider<A extends Answered>(
       },
       onText: (text) => output.add(text),
       isDetached: () => upstream.detached,
-      mayDeliver: options.mayDeliver ?? always,
+      mayDeliver: options.mayDeliver,
     });
     if (!upstream.detached && options.mayDeliver?.() === false) throw tooLate(answer, received);
     return { kind: "answered", answer, result: { kind: "answered", ...answer, received } };

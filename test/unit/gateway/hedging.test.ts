@@ -1,9 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { totalAttempts } from "../../../src/core/attempt-totals.ts";
 import { GatewayError } from "../../../src/core/errors.ts";
-import type { AttemptReport } from "../../../src/core/gateway.ts";
+import type { AttemptReport, CompletionSink } from "../../../src/core/gateway.ts";
 import { createRetryBudget } from "../../../src/resilience/retry-budget.ts";
-import { answers, fails, hangs, streams, throws, usageOf } from "../../support/fake-provider.ts";
+import {
+  answers,
+  type FakeProvider,
+  fails,
+  hangs,
+  streams,
+  throws,
+  usageOf,
+} from "../../support/fake-provider.ts";
 import {
   CollectingCompletionSink,
   createHarness,
@@ -108,6 +116,31 @@ describe("a candidate that takes too long", () => {
     ]);
     expect(harness.telemetry.firstTokensMs).toEqual([20]);
     expectSettled(harness, result.attempts);
+  });
+
+  it("has not begun to answer with an event that has no content, which the caller gets all the same", async () => {
+    const harness = hedged();
+    const relayed: (string | undefined)[] = [];
+    const sink: CompletionSink = {
+      started: () => {},
+      deltas(_deltas, native) {
+        relayed.push(native);
+        return undefined;
+      },
+    };
+    const relays = (provider: FakeProvider, contentAfterMs: number) => {
+      const stream = provider.stream.bind(provider);
+      provider.stream = (call, push) => {
+        void push([], `role of ${provider.name};`);
+        provider.plays(streams([{ afterMs: contentAfterMs, texts: ["content"] }]));
+        return stream(call, (deltas) => push(deltas, `content of ${provider.name};`));
+      };
+    };
+    relays(harness.openai, 2_000);
+    relays(harness.deepseek, 100);
+    const { provider } = await inFakeTime(harness.stream({}, sink));
+    expect(provider).toBe("deepseek");
+    expect(relayed).toEqual(["role of deepseek;content of deepseek;"]);
   });
 
   it("is left alone once a first token came, however long the rest takes", async () => {
