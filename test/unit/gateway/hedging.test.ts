@@ -154,6 +154,7 @@ describe("a candidate that takes too long", () => {
     const result = await inFakeTime(harness.stream());
     expect(result.provider).toBe("openai");
     expect(harness.deepseek.calls).toEqual([]);
+    expect(harness.telemetry.hedges).toEqual([]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -343,16 +344,18 @@ describe("nobody else is asked", () => {
     expect(harness.telemetry.hedges).toEqual([]);
   });
 
-  it("when the budget for retries is used up, which every hedge spends from", async () => {
-    const harness = hedged({ retryBudget: createRetryBudget({ ratio: 0.2, burst: 2 }) });
-    const slow = 12;
-    for (let call = 0; call < slow; call += 1) {
+  it("when the budget for retries is used up, from which every hedge spends, and for which none earns", async () => {
+    const harness = hedged({ retryBudget: createRetryBudget({ ratio: 0.25, burst: 2 }) });
+    const joined: number[] = [];
+    for (let call = 1; call <= 12; call += 1) {
+      const before = harness.deepseek.calls.length;
       harness.openai.plays(answers({ afterMs: 1_000 }));
       harness.deepseek.plays(hangs());
       await inFakeTime(harness.complete());
+      if (harness.deepseek.calls.length > before) joined.push(call);
     }
-    // Two saved up, and a fifth of the calls; the first one's share came when all was full.
-    expect(harness.deepseek.calls).toHaveLength(2 + Math.floor((slow - 1) / 5));
+    // Two were saved up, but for the first call's own share; then it is one in four.
+    expect(joined).toEqual([1, 2, 5, 9]);
   });
 });
 
