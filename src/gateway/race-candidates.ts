@@ -41,7 +41,7 @@ export async function raceCandidates<A extends Answered>(
         invoke,
         scope: lane,
         mayDeliver() {
-          winner ??= lane;
+          if (!lostRace(lane.signal)) winner ??= lane;
           if (winner !== lane) return false;
           (lane === primary ? hedge : primary).lose();
           return true;

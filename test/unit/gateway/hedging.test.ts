@@ -253,6 +253,27 @@ describe("when one of the two fails", () => {
     expectSettled(harness, error.attempts);
   });
 
+  it("for good, an answer of the other that comes all the same is not given, but is on record", async () => {
+    const harness = hedged();
+    harness.openai.plays(fails("CONTENT_FILTERED", { afterMs: 400 }));
+    harness.deepseek.plays(answers({ usage: usageOf(70, 7) }));
+    const complete = harness.deepseek.complete.bind(harness.deepseek);
+    const arrived = new Promise<void>((resolve) => setTimeout(resolve, 450));
+    // Its answer was read already when it was to be cancelled.
+    harness.deepseek.complete = async (call) => {
+      const answer = await complete(call);
+      await arrived;
+      return answer;
+    };
+    const error = await failureOf(harness.complete());
+    expect(error.reason).toBe("CONTENT_FILTERED");
+    expect(error.attempts).toMatchObject([
+      { provider: "openai", outcome: "failed" },
+      { provider: "deepseek", outcome: "cancelled", usageSource: "reported", usage: { tokensIn: 70 } },
+    ]);
+    expectSettled(harness, error.attempts);
+  });
+
   it("and the other as well, the chain goes on behind both", async () => {
     const harness = hedged({ chain: [OPENAI, DEEPSEEK, HUGGINGFACE] });
     harness.openai.plays(fails("PROVIDER_TIMEOUT", { afterMs: 400 }));
