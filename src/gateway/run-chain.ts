@@ -79,46 +79,47 @@ export async function runChain<A extends Answered>(
   dependencies: ChainDependencies,
   options: ChainOptions<A>,
 ): Promise<{ readonly answer: A; readonly candidate: Candidate }> {
-  const { call, chain, scope, hedgeAfterMs } = options;
+  const { call, scope, hedgeAfterMs } = options;
   const ordinals: Ordinals = { last: 0 };
-  const after = (candidate: Candidate) => chain[chain.indexOf(candidate) + 1];
   let lastError: ProviderError | undefined;
-  let candidate = chain[0];
+  let [candidate, ...rest] = options.chain;
   while (candidate) {
-    const turn: Turn = { candidate, fallbackLeft: after(candidate) !== undefined, ordinals, isHedge: false };
+    const turn: Turn = { candidate, fallbackLeft: rest.length > 0, ordinals, isHedge: false };
+    const [hedge] = rest;
     const ends: readonly CandidateEnd<A>[] =
-      turn.fallbackLeft && hedgeAfterMs !== undefined
-        ? await tryTwo(dependencies, options, { turn, hedgeAfterMs })
+      hedge && hedgeAfterMs !== undefined
+        ? await tryTwo(dependencies, options, {
+            ...{ turn, hedgeAfterMs },
+            hedgeTurn: { candidate: hedge, fallbackLeft: rest.length > 1, ordinals, isHedge: true },
+          })
         : [await tryCandidate(dependencies, options, turn)];
     for (const end of ends) {
       if (end.kind === "answered") return end;
       // A refusal by the breaker says less than what an earlier candidate really answered.
       if (!lastError || !isSkip(end.error)) lastError = end.error;
-      candidate = end.kind === "final" ? undefined : after(end.candidate);
-      if (!candidate) break;
-      if (candidate.provider === end.candidate.provider) continue;
+      rest = end.kind === "final" ? [] : rest.slice(rest.indexOf(end.candidate) + 1);
+      const [following] = rest;
+      if (!following) break;
+      if (following.provider === end.candidate.provider) continue;
       call.telemetry.fellBack({
         fromProvider: end.candidate.provider,
-        toProvider: candidate.provider,
+        toProvider: following.provider,
         reason: end.error.reason,
       });
     }
+    [candidate, ...rest] = rest;
   }
   throw scope.endedBy() ?? lastError ?? new GatewayError("INTERNAL", "the chain of candidates is empty");
 }
 
 /** Tries a candidate and, if it takes too long, the next one beside it. */
-async function tryTwo<A extends Answered>(
+function tryTwo<A extends Answered>(
   dependencies: ChainDependencies,
   options: ChainOptions<A>,
-  { turn, hedgeAfterMs }: { readonly turn: Turn; readonly hedgeAfterMs: number },
+  { turn, hedgeTurn, hedgeAfterMs }: Record<"turn" | "hedgeTurn", Turn> & { readonly hedgeAfterMs: number },
 ): Promise<readonly CandidateEnd<A>[]> {
-  const { chain } = options;
-  const primary = turn.candidate;
-  const [hedge, later] = chain.slice(chain.indexOf(primary) + 1);
-  if (!hedge) return [await tryCandidate(dependencies, options, turn)];
-  const hedgeTurn = { ...turn, candidate: hedge, fallbackLeft: later !== undefined, isHedge: true };
-  return await raceCandidates(options, {
+  const [primary, hedge] = [turn.candidate, hedgeTurn.candidate];
+  return raceCandidates(options, {
     ...{ clock: dependencies.clock, primary, hedge, hedgeAfterMs },
     mayHedge: () => mayHedge(dependencies, options, hedgeTurn),
     ask: (candidate, lane) => tryCandidate(dependencies, lane, candidate === primary ? turn : hedgeTurn),
