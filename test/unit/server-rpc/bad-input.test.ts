@@ -44,129 +44,143 @@ const good = create(CompleteRequestSchema, {
   messages: [{ role: 2, parts: [{ content: { case: "text", value: "hi" } }] }],
 });
 const goodBytes = toBinary(CompleteRequestSchema, good);
+const goodStreamBytes = toBinary(
+  StreamCompleteRequestSchema,
+  create(StreamCompleteRequestSchema, { request: good }),
+);
 const goodJson = '{"model":"m","messages":[{"role":"ROLE_USER","parts":[{"text":"hi"}]}]}';
 
 describe("gRPC", () => {
-  const cases: readonly [string, () => Uint8Array, Record<string, string>, Code, string][] = [
-    ["no message", () => Buffer.alloc(0), {}, Code.Unimplemented, "UNIMPLEMENTED"],
+  const cases: readonly [string, (bytes: Uint8Array) => Uint8Array, Record<string, string>, Code, string][] =
     [
-      "two messages",
-      () => Buffer.concat([envelope(goodBytes), envelope(goodBytes)]),
-      {},
-      Code.Unimplemented,
-      "UNIMPLEMENTED",
-    ],
-    ["an envelope cut in its header", () => Buffer.from([0, 0]), {}, Code.InvalidArgument, "INVALID_REQUEST"],
-    [
-      "an envelope cut in its message",
-      () => envelope(goodBytes).subarray(0, 12),
-      {},
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "a length that claims too little",
-      () => envelope(goodBytes, 0, goodBytes.length - 2),
-      {},
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "a length of 4 GiB",
-      () => envelope(goodBytes, 0, 0xffff_ffff),
-      {},
-      Code.ResourceExhausted,
-      "MESSAGE_TOO_LARGE",
-    ],
-    [
-      "a compressed flag without a compression",
-      () => envelope(goodBytes, 1),
-      {},
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "gzip that is none",
-      () => envelope(goodBytes, 1),
-      { "grpc-encoding": "gzip" },
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "gzip cut short",
-      () => envelope(gzipSync(goodBytes).subarray(0, 20), 1),
-      { "grpc-encoding": "gzip" },
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "an unknown compression",
-      () => envelope(goodBytes),
-      { "grpc-encoding": "zstd" },
-      Code.Unimplemented,
-      "UNIMPLEMENTED",
-    ],
-    [
-      "bytes that are no protobuf",
-      () => envelope(Buffer.from([0xff, 0xff, 0xff])),
-      {},
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "invalid UTF-8 in a string",
-      () => envelope(Buffer.from([0x12, 2, 0xc3, 0x28])),
-      {},
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "an encoded surrogate in a string",
-      () => envelope(Buffer.from([0x12, 3, 0xed, 0xa0, 0x80])),
-      {},
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "groups nested 100k deep",
-      () => envelope(Buffer.alloc(100_000, 0x7b)),
-      {},
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "a malformed timeout",
-      () => envelope(goodBytes),
-      { "grpc-timeout": "soon" },
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "a timeout of nine digits",
-      () => envelope(goodBytes),
-      { "grpc-timeout": "123456789S" },
-      Code.InvalidArgument,
-      "INVALID_REQUEST",
-    ],
-    [
-      "a gzip bomb",
-      () => envelope(gzipSync(ZEROS), 1),
-      { "grpc-encoding": "gzip" },
-      Code.ResourceExhausted,
-      "MESSAGE_TOO_LARGE",
-    ],
-    [
-      "a brotli bomb",
-      () => envelope(brotliCompressSync(ZEROS), 1),
-      { "grpc-encoding": "br" },
-      Code.ResourceExhausted,
-      "MESSAGE_TOO_LARGE",
-    ],
-  ];
+      ["no message", () => Buffer.alloc(0), {}, Code.Unimplemented, "UNIMPLEMENTED"],
+      [
+        "two messages",
+        (bytes) => Buffer.concat([envelope(bytes), envelope(bytes)]),
+        {},
+        Code.Unimplemented,
+        "UNIMPLEMENTED",
+      ],
+      [
+        "an envelope cut in its header",
+        () => Buffer.from([0, 0]),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "an envelope cut in its message",
+        (bytes) => envelope(bytes).subarray(0, 12),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "a length that claims too little",
+        (bytes) => envelope(bytes, 0, bytes.length - 2),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "a length of 4 GiB",
+        (bytes) => envelope(bytes, 0, 0xffff_ffff),
+        {},
+        Code.ResourceExhausted,
+        "MESSAGE_TOO_LARGE",
+      ],
+      [
+        "a compressed flag without a compression",
+        (bytes) => envelope(bytes, 1),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "gzip that is none",
+        (bytes) => envelope(bytes, 1),
+        { "grpc-encoding": "gzip" },
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "gzip cut short",
+        (bytes) => envelope(gzipSync(bytes).subarray(0, 20), 1),
+        { "grpc-encoding": "gzip" },
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "an unknown compression",
+        (bytes) => envelope(bytes),
+        { "grpc-encoding": "zstd" },
+        Code.Unimplemented,
+        "UNIMPLEMENTED",
+      ],
+      [
+        "bytes that are no protobuf",
+        () => envelope(Buffer.from([0xff, 0xff, 0xff])),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "invalid UTF-8 in a string",
+        () => envelope(Buffer.from([0x12, 2, 0xc3, 0x28])),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "an encoded surrogate in a string",
+        () => envelope(Buffer.from([0x12, 3, 0xed, 0xa0, 0x80])),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "groups nested 100k deep",
+        () => envelope(Buffer.alloc(100_000, 0x7b)),
+        {},
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "a malformed timeout",
+        (bytes) => envelope(bytes),
+        { "grpc-timeout": "soon" },
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "a timeout of nine digits",
+        (bytes) => envelope(bytes),
+        { "grpc-timeout": "123456789S" },
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+      ],
+      [
+        "a gzip bomb",
+        () => envelope(gzipSync(ZEROS), 1),
+        { "grpc-encoding": "gzip" },
+        Code.ResourceExhausted,
+        "MESSAGE_TOO_LARGE",
+      ],
+      [
+        "a brotli bomb",
+        () => envelope(brotliCompressSync(ZEROS), 1),
+        { "grpc-encoding": "br" },
+        Code.ResourceExhausted,
+        "MESSAGE_TOO_LARGE",
+      ],
+    ];
 
   test.each(cases)("refuses %s", async (_name, body, headers, code, reason) => {
-    for (const path of [COMPLETE, STREAM]) {
-      const answer = await wire.call(path, body(), headers);
+    for (const [path, bytes] of [
+      [COMPLETE, goodBytes],
+      [STREAM, goodStreamBytes],
+    ] as const) {
+      const answer = await wire.call(path, body(bytes), headers);
       expect(answer.httpStatus).toBe(200);
       expect(answer.grpcStatus).toBe(code);
       expect(answer.headers["x-request-id"]).toMatch(/^[0-9a-f-]{36}$/);
