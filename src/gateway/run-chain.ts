@@ -1,3 +1,4 @@
+import type { ContextWindows } from "../core/context-windows.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { CompletionCall } from "../core/gateway.ts";
 import type { Candidate } from "../core/model-name.ts";
@@ -11,6 +12,7 @@ import { sleep } from "../resilience/sleep.ts";
 import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
 import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
 import { MAX_DRAIN_MS } from "./drains.ts";
+import { withLargerContext } from "./larger-context.ts";
 import type { RequestScope } from "./request-scope.ts";
 import {
   type Answered,
@@ -31,6 +33,7 @@ export interface ChainDependencies extends AttemptDependencies {
   readonly health: CandidateHealthRegistry;
   readonly retryBudget: RetryBudget;
   readonly backoff: BackoffOptions;
+  readonly contextWindows: ContextWindows;
 }
 
 export interface ChainOptions<A extends Answered> {
@@ -69,20 +72,23 @@ export async function runChain<A extends Answered>(
   dependencies: ChainDependencies,
   options: ChainOptions<A>,
 ): Promise<{ readonly answer: A; readonly candidate: Candidate }> {
-  const { call, chain, scope } = options;
+  const { call, scope } = options;
   let lastError: ProviderError | undefined;
   let ordinal = 0;
-  for (const [index, candidate] of chain.entries()) {
-    const following = chain[index + 1];
+  let [candidate, ...rest] = options.chain;
+  while (candidate) {
     const end = await tryCandidate(dependencies, options, {
       candidate,
-      fallbackLeft: following !== undefined,
+      fallbackLeft: rest.length > 0,
       nextOrdinal: () => ++ordinal,
     });
     if (end.kind === "answered") return end;
     // A refusal by the breaker says less than what an earlier candidate really answered.
     if (!lastError || !isSkip(end.error)) lastError = end.error;
     if (end.kind === "final") break;
+    if (end.error.reason === "CONTEXT_TOO_LONG")
+      rest = [...withLargerContext(rest, candidate, dependencies.contextWindows)];
+    const [following, ...others] = rest;
     if (following && following.provider !== candidate.provider) {
       call.telemetry.fellBack({
         fromProvider: candidate.provider,
@@ -90,6 +96,8 @@ export async function runChain<A extends Answered>(
         reason: end.error.reason,
       });
     }
+    candidate = following;
+    rest = others;
   }
   throw scope.endedBy() ?? lastError ?? new GatewayError("INTERNAL", "the chain of candidates is empty");
 }
