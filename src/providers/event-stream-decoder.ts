@@ -48,6 +48,8 @@ export class EventStreamDecoder implements StreamDecoder {
   readonly #framing: Framing;
   readonly #relay: EventRelay | undefined;
   #contentEvents = 0;
+  /** There was content to be relayed. */
+  #begun = false;
   #events = 0;
   #done = false;
   #ending = false;
@@ -83,7 +85,7 @@ export class EventStreamDecoder implements StreamDecoder {
 
   /** Nothing before the first content: until then the call can still be given to another provider. */
   takeNative(): string | undefined {
-    return this.#relay && (this.#contentEvents === 0 ? "" : this.#relay.take());
+    return this.#relay && (this.#begun ? this.#relay.take() : "");
   }
 
   start(status: number, headers: IncomingHttpHeaders): void {
@@ -166,11 +168,20 @@ export class EventStreamDecoder implements StreamDecoder {
     const effect = this.#read(event, name);
     if (effect === "end") this.#end();
     else if (effect === "content") this.#contentEvents += 1;
-    if (this.#rules.isUsageOnly?.(event)) this.#relay?.addUsage(data);
-    else this.#relay?.add(name, data);
-    if (this.#contentEvents === 0 && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
+    this.#toRelay(event, name, data, effect);
+    if (!this.#begun && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
       throw badResponse(`more than ${MAX_HELD_LENGTH} characters of events without content`, this.seen);
     }
+  }
+
+  /** A usage is no content: a stream that brings nothing else has not begun. */
+  #toRelay(event: JsonObject, name: string | undefined, data: string, effect: EventEffect): void {
+    if (this.#rules.isUsageOnly?.(event)) {
+      this.#relay?.addUsage(data);
+      return;
+    }
+    this.#relay?.add(name, data);
+    if (effect === "content") this.#begun = true;
   }
 
   #end(): void {

@@ -26,12 +26,16 @@ export interface ProviderGroup {
   readonly timeoutSeconds?: number;
   /** Default 40. */
   readonly count?: number;
+  /** Of their models; default unknown. */
+  readonly contextWindowTokens?: number;
 }
 
 export interface FaultBenchOptions {
   /** By name; default one group for each personality of the simulator, of its name. */
   readonly groups?: Readonly<Record<string, ProviderGroup>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Path of the gateway's program; default `src/main.ts`. */
+  readonly program?: string;
   /** Kept after the bench if given. */
   readonly dataDir?: string;
 }
@@ -97,6 +101,7 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
       ...options.env,
     },
     ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+    ...(options.program === undefined ? {} : { program: options.program }),
   });
   const clients = createGatewayClients(gateway.url);
   const created = await clients
@@ -177,6 +182,11 @@ function configOf(providers: readonly Named[], simulator: Simulator): unknown {
           ...(timeoutSeconds === undefined ? {} : { timeout: timeoutSeconds }),
         },
       ]),
+    ),
+    context_windows: Object.fromEntries(
+      providers.flatMap(({ name, profile, contextWindowTokens }) =>
+        contextWindowTokens === undefined ? [] : [[`${name}/${MODELS[profile]}`, contextWindowTokens]],
+      ),
     ),
     prices: providers.flatMap(({ name, profile }) =>
       LIST_PRICES.filter(({ personality }) => personality === profile).map((price) => ({
