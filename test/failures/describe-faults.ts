@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, type ExpectStatic, it } from "vitest";
 import { CALL_KINDS, type CallKind } from "../support/completion-client.ts";
 import type { Evidence, JudgedCall } from "../support/evidence.ts";
 import type { Face, FaceOutcome } from "../support/faces/face.ts";
-import { FACES } from "../support/faces/faces.ts";
+import { createFaces } from "../support/faces/faces.ts";
 import { type FaultBench, type ProviderGroup, startFaultBench } from "../support/fault-bench.ts";
 import { ADMIN_KEY } from "../support/gateway-process.ts";
 import { expectLawL } from "../support/law-l.ts";
@@ -56,10 +56,14 @@ export function describeFaults(
   moreGroups: () => Promise<Groups> = async () => ({}),
 ) {
   let stage: Stage;
+  const faces = createFaces();
   beforeAll(async () => {
     const groups = { ...GROUPS, ...(await moreGroups()) };
     const bench = await startFaultBench({
-      groups: { ...withCounts({ ...groups, ...NEXT_GROUPS }, cases), warm: { profile: "openai", count: 1 } },
+      groups: {
+        ...withCounts({ ...groups, ...NEXT_GROUPS }, cases, faces.length),
+        warm: { profile: "openai", count: 1 },
+      },
       program: PROGRAM,
       env: {
         STREAM_IDLE_TIMEOUT: String(LIMITS.streamIdleMs / 1_000),
@@ -67,7 +71,7 @@ export function describeFaults(
       },
     });
     stage = { bench, groups, calls: new Map() };
-    await warmUp(stage);
+    await warmUp(stage, faces);
   });
   afterAll(async () => {
     await expectLawL({ ...stage.bench, calls: stage.calls }, "thorough");
@@ -76,7 +80,7 @@ export function describeFaults(
 
   describe.each(cases)("$fault", (fault) => {
     describe.each(CALL_KINDS)("%s", (kind) => {
-      it.concurrent.for(FACES)("through $name", (face, { expect }) =>
+      it.concurrent.for(faces)("through $name", (face, { expect }) =>
         expectFault({ ...stage, expect, face, kind, fault }),
       );
     });
@@ -84,10 +88,10 @@ export function describeFaults(
 }
 
 /** The first calls of a process take hundreds of milliseconds, which are none of its limits. */
-async function warmUp({ bench, calls }: Stage): Promise<void> {
+async function warmUp({ bench, calls }: Stage, faces: readonly Face[]): Promise<void> {
   const model = bench.candidate("warm");
   for (const kind of CALL_KINDS)
-    for (const face of FACES) {
+    for (const face of faces) {
       const requestId = randomUUID();
       calls.set(requestId, {});
       const text = promptOf(requestId, {});
@@ -98,8 +102,12 @@ async function warmUp({ bench, calls }: Stage): Promise<void> {
 }
 
 /** As many providers of each group as there are calls of it. */
-function withCounts(groups: Readonly<Record<string, ProviderGroup>>, cases: readonly FaultCase[]) {
-  const tests = CALL_KINDS.length * FACES.length;
+function withCounts(
+  groups: Readonly<Record<string, ProviderGroup>>,
+  cases: readonly FaultCase[],
+  faces: number,
+) {
+  const tests = CALL_KINDS.length * faces;
   const count = (name: string) =>
     cases.filter(({ group = "openai" }) => group === name).length * tests * 2 +
     cases.filter(({ nextGroup = "next" }) => nextGroup === name).length * tests;

@@ -113,7 +113,7 @@ export function deadline(deadlineMs: number): Takes {
 
 /** While another provider is left an attempt has half of the deadline. */
 export function halfOf(deadlineMs: number): Takes {
-  return { ...limit("half of the deadline", deadlineMs / 2) };
+  return { ...limit("after half of the deadline", deadlineMs / 2) };
 }
 
 /** A wait that the provider asks for, with the time until the answer after it. */

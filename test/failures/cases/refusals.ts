@@ -67,6 +67,14 @@ export const REFUSALS: readonly FaultCase[] = [
       retryAfterMs: 30_000,
     }),
   },
+  {
+    fault: "429, `retry-after: 7`, which is beyond the deadline",
+    ...{ script: { status: 429, retryAfter: 7 }, deadlineMs: 3_000 },
+    ...both({
+      ...{ failure: "PROVIDER_RATE_LIMITED", next: true, ledger: NOT_BILLED, takes: AT_ONCE },
+      retryAfterMs: 7_000,
+    }),
+  },
   { fault: "429 without a wait", script: { status: 429 }, ...retried("PROVIDER_RATE_LIMITED") },
   { fault: "500", script: { status: 500 }, ...retried("PROVIDER_ERROR") },
   { fault: "502", script: { status: 502 }, ...retried("PROVIDER_ERROR") },
@@ -76,6 +84,11 @@ export const REFUSALS: readonly FaultCase[] = [
     ...retried("PROVIDER_ERROR"),
   },
   { fault: "503", script: { status: 503 }, ...retried("PROVIDER_OVERLOADED") },
+  {
+    fault: "503, `x-should-retry: false`",
+    script: { status: 503, headers: { "x-should-retry": "false" } },
+    ...refused("PROVIDER_OVERLOADED", true),
+  },
   { fault: "529", script: { status: 529 }, ...retried("PROVIDER_OVERLOADED") },
   { fault: "401", script: { status: 401 }, ...refused("PROVIDER_AUTHENTICATION", true) },
   { fault: "402", script: { status: 402 }, ...refused("PROVIDER_QUOTA_EXHAUSTED", true) },

@@ -45,7 +45,7 @@ export interface FailureWords {
   readonly openAi: number;
 }
 
-/** A protocol in which completions are asked for. Stateless: a face is used for any number of gateways and calls. */
+/** A protocol in which completions are asked for. A face is used for any number of gateways and calls. */
 export interface Face {
   readonly name: string;
   complete(call: FaceCall): Promise<FaceOutcome>;

@@ -3,4 +3,6 @@ import { createOpenAiFace } from "./openai-face.ts";
 import { createConnectJsonFace, createGrpcFace } from "./rpc-faces.ts";
 
 /** Every protocol in which completions can be asked for: what a provider does must read the same in each of them. */
-export const FACES: readonly Face[] = [createGrpcFace(), createConnectJsonFace(), createOpenAiFace()];
+export function createFaces(): readonly Face[] {
+  return [createGrpcFace(), createConnectJsonFace(), createOpenAiFace()];
+}

@@ -25,13 +25,14 @@ const NOTHING: Omit<Told, "status" | "reason"> = {
 /** gRPC over HTTP/2. */
 export function createGrpcFace(): Face {
   const timeout = (timeoutMs: number) => ({ "grpc-timeout": `${timeoutMs}m` });
+  const clientOf = clientsOf((baseUrl) => createGrpcTransport({ baseUrl }));
   return {
     name: "gRPC",
     success: "OK",
     statusOf: ({ code }) => code,
     complete: (call) =>
       timed(() => {
-        const client = createClient(CompletionService, createGrpcTransport({ baseUrl: call.url }));
+        const client = clientOf(call.url);
         const headers = headersOf(call, timeout);
         return call.kind === "unary" ? unary(client, call, headers) : stream(client, call, headers);
       }),
@@ -41,6 +42,9 @@ export function createGrpcFace(): Face {
 /** JSON over HTTP/1.1: a unary call as one would write it by hand, a stream with Connect's envelopes. */
 export function createConnectJsonFace(): Face {
   const timeout = (timeoutMs: number) => ({ "connect-timeout-ms": String(timeoutMs) });
+  const clientOf = clientsOf((baseUrl) =>
+    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
+  );
   return {
     name: "Connect JSON",
     success: "OK",
@@ -48,12 +52,18 @@ export function createConnectJsonFace(): Face {
     complete: (call) =>
       timed(() => {
         const headers = headersOf(call, timeout);
-        if (call.kind === "unary") return unaryJson(call, headers);
-        const transport: Transport = createConnectTransport({
-          ...{ baseUrl: call.url, httpVersion: "1.1", useBinaryFormat: false },
-        });
-        return stream(createClient(CompletionService, transport), call, headers);
+        return call.kind === "unary" ? unaryJson(call, headers) : stream(clientOf(call.url), call, headers);
       }),
+  };
+}
+
+/** One client for each gateway, so that a call does not begin with a new connection. */
+function clientsOf(createTransport: (url: string) => Transport) {
+  const clients = new Map<string, Client<typeof CompletionService>>();
+  return (url: string) => {
+    const client = clients.get(url) ?? createClient(CompletionService, createTransport(url));
+    clients.set(url, client);
+    return client;
   };
 }
 
