@@ -30,6 +30,7 @@ type Groups = Readonly<Partial<Record<Group, ProviderGroup>>>;
 const GROUPS: Groups = {
   openai: { profile: "openai", contextWindowTokens: 8_000 },
   hasty: { profile: "openai", timeoutSeconds: LIMITS.providerTimeoutMs / 1_000 },
+  anthropic: { profile: "anthropic" },
   gemini: { profile: "gemini" },
 };
 const NEXT_GROUPS: Readonly<Record<NextGroup, ProviderGroup>> = {

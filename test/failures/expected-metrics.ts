@@ -60,4 +60,4 @@ export function metricsOf(scraped: Scrape, providers: readonly string[]): Counts
 }
 
 const seriesName = (name: string, labels: Labels) =>
-  `${name} ${JSON.stringify(Object.fromEntries(Object.entries(labels).toSorted()))}`;
+  `${name} ${JSON.stringify(Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => a.localeCompare(b))))}`;

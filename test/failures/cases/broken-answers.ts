@@ -5,8 +5,10 @@ import {
   ESTIMATED,
   type Expected,
   type FaultCase,
+  type LedgerRow,
   REPORTED,
   UNKNOWN,
+  wait,
 } from "./fault-case.ts";
 
 const both = (expected: Expected) => ({ unary: expected, stream: expected });
@@ -20,6 +22,9 @@ const retried = (failure: Reason, ledger = UNKNOWN): Expected => ({
 const atEnd = (failure: Reason): Expected => ({
   ...{ failure, begun: true, next: false, ledger: ESTIMATED, takes: AT_ONCE },
 });
+
+/** It stated its input before the output, which alone is counted. */
+const INPUT_REPORTED: LedgerRow = { ...ESTIMATED, flag: "INPUT_REPORTED" };
 
 /** It is an answer all the same. */
 const answer = (ledger = REPORTED): Expected => ({ next: false, ledger, takes: AT_ONCE });
@@ -121,6 +126,32 @@ export const BROKEN_ANSWERS: readonly FaultCase[] = [
   {
     fault: "a line of 10 MB",
     script: { fault: "hugeLine", afterTokens: 0 },
-    ...{ unary: answer(), stream: retried("PROVIDER_BAD_RESPONSE") },
+    ...{
+      unary: { ...answer(), takes: wait("the last byte", 0, 1_500) },
+      stream: retried("PROVIDER_BAD_RESPONSE"),
+    },
+  },
+  {
+    fault: "cut before the first token, input stated (Anthropic)",
+    group: "anthropic",
+    script: { fault: "cut", afterTokens: 0 },
+    streamScript: AFTER_ITS_TEXT,
+    unary: retried("PROVIDER_ERROR"),
+    stream: retried("PROVIDER_STREAM_CUT", INPUT_REPORTED),
+  },
+  {
+    fault: "cut after half of the text, input stated (Anthropic)",
+    group: "anthropic",
+    script: { fault: "cut" },
+    streamScript: AFTER_ITS_TEXT,
+    unary: retried("PROVIDER_ERROR"),
+    stream: { ...atEnd("PROVIDER_STREAM_CUT"), ledger: INPUT_REPORTED },
+  },
+  {
+    fault: "`overloaded_error` before the first token (Anthropic)",
+    group: "anthropic",
+    script: { fault: "errorEvent", errorType: "overloaded_error", afterTokens: 0 },
+    unary: retried("PROVIDER_OVERLOADED"),
+    stream: retried("PROVIDER_OVERLOADED", INPUT_REPORTED),
   },
 ];

@@ -16,7 +16,7 @@ export const HALF_TEXT = "w00 w01 w02 w03 ";
 
 /** Providers that are configured alike. */
 export type Group =
-  | ("openai" | "gemini" | "hasty")
+  | ("openai" | "anthropic" | "gemini" | "hasty")
   /** Nobody listens; no such host; a certificate that nobody vouches for; no TLS where it is expected. */
   | ("refused" | "nameless" | "untrusted" | "plaintext")
   /** Accepts connections and says nothing. */
