@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { FAILURE_WORDS } from "./cases/failure-words.ts";
-import type { Expected, FaultCase } from "./cases/fault-case.ts";
+import { type Expected, type FaultCase, WHOLE_TEXT } from "./cases/fault-case.ts";
 
 /** What the table says of a call, column by column. */
 const COLUMNS: readonly (readonly [head: string, (expected: Expected) => string])[] = [
@@ -30,7 +30,8 @@ function rowsOf({ fault, unary, stream }: FaultCase): readonly (readonly string[
 function told({ failure, recovers, begun, finishReason }: Expected): string {
   if (failure === undefined || recovers)
     return finishReason === undefined ? "the answer" : `the answer, with \`${finishReason}\``;
-  return `${begun ? "half of the text, then " : ""}\`${failure}\``;
+  const delivered = begun && (begun === WHOLE_TEXT ? "the text, then " : "half of the text, then ");
+  return `${delivered ?? ""}\`${failure}\``;
 }
 
 function nextProvider({ failure, next, beforeNext }: Expected): string {

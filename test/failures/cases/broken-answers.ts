@@ -5,10 +5,11 @@ import {
   ESTIMATED,
   type Expected,
   type FaultCase,
+  HALF_TEXT,
   type LedgerRow,
   REPORTED,
   UNKNOWN,
-  wait,
+  WHOLE_TEXT,
 } from "./fault-case.ts";
 
 const both = (expected: Expected) => ({ unary: expected, stream: expected });
@@ -20,7 +21,7 @@ const retried = (failure: Reason, ledger = UNKNOWN): Expected => ({
 
 /** A part was delivered, so that nothing can follow it. */
 const atEnd = (failure: Reason): Expected => ({
-  ...{ failure, begun: true, next: false, ledger: ESTIMATED, takes: AT_ONCE },
+  ...{ failure, begun: HALF_TEXT, next: false, ledger: ESTIMATED, takes: AT_ONCE },
 });
 
 /** It stated its input before the output, which alone is counted. */
@@ -31,6 +32,9 @@ const answer = (ledger = REPORTED): Expected => ({ next: false, ledger, takes: A
 
 /** The fault reaches the gateway after the text, and not within the same read: then the text would not be delivered. */
 const AFTER_ITS_TEXT = { tokenDelayMs: 30 };
+
+/** For tens of megabytes through three processes. */
+const LONG_MS = 5_000;
 
 /** The provider may have worked, and what it sends is no answer, or only half of one. */
 export const BROKEN_ANSWERS: readonly FaultCase[] = [
@@ -86,6 +90,14 @@ export const BROKEN_ANSWERS: readonly FaultCase[] = [
     ...both(answer()),
   },
   {
+    fault: "neither `[DONE]` nor usage after the finish reason",
+    script: { fault: "noDone", usageOverride: null },
+    streamScript: AFTER_ITS_TEXT,
+    usageHidden: true,
+    unary: answer(ESTIMATED),
+    stream: { ...atEnd("PROVIDER_STREAM_CUT"), begun: WHOLE_TEXT },
+  },
+  {
     fault: "error object before the first token",
     script: { fault: "errorEvent", afterTokens: 0 },
     ...both(retried("PROVIDER_ERROR")),
@@ -126,10 +138,8 @@ export const BROKEN_ANSWERS: readonly FaultCase[] = [
   {
     fault: "a line of 10 MB",
     script: { fault: "hugeLine", afterTokens: 0 },
-    ...{
-      unary: { ...answer(), takes: wait("the last byte", 0, 1_500) },
-      stream: retried("PROVIDER_BAD_RESPONSE"),
-    },
+    unary: { ...answer(), takes: { ...AT_ONCE, toMs: LONG_MS } },
+    stream: { ...retried("PROVIDER_BAD_RESPONSE"), takes: { ...BACKOFF, toMs: LONG_MS } },
   },
   {
     fault: "cut before the first token, input stated (Anthropic)",

@@ -54,8 +54,8 @@ export interface Expected {
   readonly recovers?: boolean;
   /** Where it is not as without another provider. */
   readonly beforeNext?: { readonly failure?: Reason; readonly failures?: number; readonly takes?: Takes };
-  /** Half of the text had been delivered: a stream is at its end then. */
-  readonly begun?: boolean;
+  /** What of the text had been delivered when it failed: a stream is at its end then. @default nothing */
+  readonly begun?: string;
   /** Whether the next provider of the chain is asked, and so answers. */
   readonly next: boolean;
   /** Of each failed attempt, or of the answer when none fails. */
@@ -71,7 +71,7 @@ export interface Expected {
 export interface LedgerRow {
   readonly state: "NOT_BILLED" | "UNKNOWN" | "SETTLED";
   readonly usage: "none" | "estimated" | "reported";
-  /** Output on the record, in tokens of what was delivered. @default of nothing */
+  /** What the record says besides. */
   readonly flag?: string;
 }
 
@@ -91,7 +91,7 @@ export const ESTIMATED: LedgerRow = { state: "SETTLED", usage: "estimated" };
 export const REPORTED: LedgerRow = { state: "SETTLED", usage: "reported" };
 
 /** Without a limit or a wait: several calls, and what they put on disk. */
-const AT_ONCE_MS = 400;
+const AT_ONCE_MS = 1_000;
 /** What ends a limit may take to take effect. */
 const LATE_MS = 250;
 /** The deadline is kept more strictly. */

@@ -3,6 +3,7 @@ import {
   ESTIMATED,
   type Expected,
   type FaultCase,
+  HALF_TEXT,
   halfOf,
   PROVIDER_TIMEOUT,
   REPORTED,
@@ -72,7 +73,7 @@ export const SLOW_PROVIDERS: readonly FaultCase[] = [
     ...{ group: "hasty", script: { fault: "stall" } },
     unary: silent,
     stream: {
-      ...{ failure: "PROVIDER_TIMEOUT", begun: true, next: false },
+      ...{ failure: "PROVIDER_TIMEOUT", begun: HALF_TEXT, next: false },
       ...{ ledger: ESTIMATED, takes: STREAM_IDLE_TIMEOUT },
     },
   },
@@ -90,7 +91,7 @@ export const SLOW_PROVIDERS: readonly FaultCase[] = [
       beforeNext: { failure: "PROVIDER_TIMEOUT", takes: halfOf(250) },
     },
     stream: {
-      ...{ failure: "DEADLINE_EXCEEDED", begun: true, next: false },
+      ...{ failure: "DEADLINE_EXCEEDED", begun: HALF_TEXT, next: false },
       ...{ ledger: ESTIMATED, takes: deadline(250) },
     },
   },

@@ -19,6 +19,8 @@ export interface FaceOutcome {
   readonly elapsedMs: number;
   /** The reason of the gateway's error; undefined when the call succeeded. */
   readonly reason: string | undefined;
+  /** What the error says; empty when the call succeeded. */
+  readonly message: string;
   /** What the protocol itself says: a code of gRPC such as `UNAVAILABLE` (`OK`), or an HTTP status. */
   readonly status: string;
   /** All that was delivered of the answer's text. */

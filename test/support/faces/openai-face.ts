@@ -13,7 +13,7 @@ interface Body {
     readonly delta?: { readonly content?: string | null };
     readonly finish_reason?: string | null;
   }[];
-  readonly error?: { readonly code?: string | null };
+  readonly error?: { readonly code?: string | null; readonly message?: string };
   readonly llm_gateway?: Facts;
 }
 
@@ -62,6 +62,7 @@ function ofBody(body: Body, headers: Headers): Omit<Told, "status"> {
   const [choice] = body.choices ?? [];
   return {
     reason: body.error ? (headers.get("x-llm-gateway-error-reason") ?? "without a reason") : undefined,
+    message: body.error?.message ?? "",
     text: choice?.message?.content ?? "",
     finishReason: choice?.finish_reason?.toUpperCase(),
     provider: headers.get("x-llm-gateway-provider") ?? "",
@@ -82,11 +83,13 @@ function ofStream(text: string): Omit<Told, "status"> {
   parser.feed(text);
   const isDone = datas.at(-1) === "[DONE]";
   const chunks = datas.filter((data) => data !== "[DONE]").map((data) => JSON.parse(data) as Body);
-  const error = chunks.at(-1)?.error;
+  // What follows an error is not looked for: an end behind it would be a false one.
+  const error = isDone ? undefined : chunks.at(-1)?.error;
   const choices = chunks.flatMap((chunk) => chunk.choices ?? []);
   const facts = chunks.findLast(({ llm_gateway }) => llm_gateway)?.llm_gateway ?? factsIn(comments);
   return {
     reason: error ? (error.code ?? "").toUpperCase() : isDone ? undefined : "without an end",
+    message: error?.message ?? "",
     text: choices.map(({ delta }) => delta?.content ?? "").join(""),
     finishReason: choices.findLast(({ finish_reason }) => finish_reason)?.finish_reason?.toUpperCase(),
     provider: facts?.provider ?? "",

@@ -18,7 +18,7 @@ import type { Face, FaceCall, FaceOutcome } from "./face.ts";
 type Told = Omit<FaceOutcome, "elapsedMs">;
 
 const NOTHING: Omit<Told, "status" | "reason"> = {
-  ...{ text: "", finishReason: undefined, provider: "", attemptsTold: 0, attempts: [] },
+  ...{ message: "", text: "", finishReason: undefined, provider: "", attemptsTold: 0, attempts: [] },
   retryAfterMs: undefined,
 };
 
@@ -161,6 +161,7 @@ function failed(told: Omit<Told, "status" | "reason">, error: ConnectError): Tol
     ...told,
     ...{ attempts, attemptsTold: attempts.length, finishReason: undefined },
     provider: attempts.at(-1)?.provider ?? told.provider,
+    message: error.rawMessage,
     status: codeName(error.code),
     reason: error.findDetails(ErrorInfoSchema)[0]?.reason ?? `the client saw ${Code[error.code]}`,
     retryAfterMs: retry ? Number(seconds) * 1_000 + nanos / 1e6 : undefined,
