@@ -218,6 +218,8 @@ function expectWithin({ expect }: Trial, { fromMs, toMs }: Takes, { outcome }: A
   expect(outcome.elapsedMs).toBeLessThanOrEqual(toMs + MACHINE_NOISE_MS);
 }
 
+const POLLING = { interval: 10, timeout: 5_000 };
+
 /** What the ledger and the metrics say, and that the ledger's tokens and costs are those of the provider's bill. */
 async function expectRecorded(trial: Trial, asked: readonly Asked[], providers: readonly string[]) {
   const { expect, bench, calls } = trial;
@@ -234,7 +236,7 @@ async function expectRecorded(trial: Trial, asked: readonly Asked[], providers: 
   const { recordsOf } = await expectLawL(evidence);
   for (const { requestId, rows } of asked) expect(recordsOf(requestId).map(rowOf)).toEqual(rows);
   await expect
-    .poll(async () => metricsOf(await scrape(bench.url), providers), { interval: 20 })
+    .poll(async () => metricsOf(await scrape(bench.url), providers), POLLING)
     .toEqual(expectedMetrics(asked));
 }
 
@@ -246,13 +248,10 @@ async function expectAllWritten(
 ) {
   const attempts = asked.reduce((sum, { rows }) => sum + rows.length, 0);
   await expect
-    .poll(
-      async () => {
-        const filter = { providers: [...providers] };
-        const { totals } = await clients.costs(ADMIN_KEY).costQuery({ filter });
-        return { attempts: Number(totals?.attempts), requests: Number(totals?.requests) };
-      },
-      { interval: 10 },
-    )
+    .poll(async () => {
+      const filter = { providers: [...providers] };
+      const { totals } = await clients.costs(ADMIN_KEY).costQuery({ filter });
+      return { attempts: Number(totals?.attempts), requests: Number(totals?.requests) };
+    }, POLLING)
     .toEqual({ attempts, requests: asked.length });
 }

@@ -29,10 +29,10 @@ export function rowsAlone(expected: Expected, provider: string): readonly Row[] 
 
 /** The records of a call for which there is a next provider. */
 export function rowsBacked(expected: Expected, first: string, next: string): readonly Row[] {
-  const { failure, failures = 1, beforeNext = {}, ledger } = expected;
+  const { failure, failures = 1, beforeNext, ledger } = expected;
   if (failure === undefined || !expected.next) return rowsAlone(expected, first);
-  const failed = failedRow(first, beforeNext.failure ?? failure, ledger);
-  return numbered([...repeated(beforeNext.failures ?? failures, failed), answerRow(next, REPORTED)]);
+  const failed = failedRow(first, beforeNext?.failure ?? failure, ledger);
+  return numbered([...repeated(failures, failed), answerRow(next, REPORTED)]);
 }
 
 /** What the ledger has, in the same form. */

@@ -37,7 +37,7 @@ function told({ failure, recovers, begun, finishReason }: Expected): string {
 function nextProvider({ failure, next, beforeNext }: Expected): string {
   if (failure === undefined) return "–";
   if (!next) return "not asked";
-  return beforeNext?.takes ? `answers ${beforeNext.takes.until}` : "answers";
+  return beforeNext ? `answers ${beforeNext.takes.until}` : "answers";
 }
 
 function onLedger({ ledger: { state, usage, flag } }: Expected): string {

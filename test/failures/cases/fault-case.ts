@@ -53,7 +53,7 @@ export interface Expected {
   /** The same provider answers in the end. */
   readonly recovers?: boolean;
   /** Where it is not as without another provider. */
-  readonly beforeNext?: { readonly failure?: Reason; readonly failures?: number; readonly takes?: Takes };
+  readonly beforeNext?: { readonly failure?: Reason; readonly takes: Takes };
   /** What of the text had been delivered when it failed: a stream is at its end then. @default nothing */
   readonly begun?: string;
   /** Whether the next provider of the chain is asked, and so answers. */
