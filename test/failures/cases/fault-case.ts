@@ -5,7 +5,7 @@ import type { Reason } from "./failure-words.ts";
 export const LIMITS = {
   /** `PROVIDER_TIMEOUT` of the group `hasty`; the others have 30 s. */
   providerTimeoutMs: 400,
-  streamIdleMs: 300,
+  streamIdleMs: 700,
   /** For DNS, TCP and TLS. */
   connectMs: 500,
 } as const;

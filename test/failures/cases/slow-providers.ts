@@ -19,7 +19,9 @@ const silent: Expected = {
   ...{ failure: "PROVIDER_TIMEOUT", next: true, ledger: UNKNOWN, takes: PROVIDER_TIMEOUT },
 };
 
-const DEADLINE_MS = 600;
+const DEADLINE_MS = 800;
+/** Shorter than the limit between two tokens, too. */
+const SHORT_MS = 600;
 /** The provider has 30 s, the caller has not. */
 const tooSlow: Expected = {
   ...{ failure: "DEADLINE_EXCEEDED", next: true, ledger: UNKNOWN, takes: deadline(DEADLINE_MS) },
@@ -84,15 +86,15 @@ export const SLOW_PROVIDERS: readonly FaultCase[] = [
   },
   {
     fault: "stall after half of the text, until the deadline",
-    ...{ script: { fault: "stall" }, deadlineMs: 250 },
+    ...{ script: { fault: "stall" }, deadlineMs: SHORT_MS },
     unary: {
       ...tooSlow,
-      takes: deadline(250),
-      beforeNext: { failure: "PROVIDER_TIMEOUT", takes: halfOf(250) },
+      takes: deadline(SHORT_MS),
+      beforeNext: { failure: "PROVIDER_TIMEOUT", takes: halfOf(SHORT_MS) },
     },
     stream: {
       ...{ failure: "DEADLINE_EXCEEDED", begun: HALF_TEXT, next: false },
-      ...{ ledger: ESTIMATED, takes: deadline(250) },
+      ...{ ledger: ESTIMATED, takes: deadline(SHORT_MS) },
     },
   },
 ];
