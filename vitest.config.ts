@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 /** They measure time, or take the whole machine: nothing else runs beside them. */
 const ALONE = [
   "test/e2e/{database-outage,database-slow,overload,shutdown}.test.ts",
+  "test/failures/*.test.ts",
   "test/faults/*.test.ts",
   "test/integration/drained-calls.test.ts",
   "test/openai/errors.test.ts",

@@ -27,8 +27,8 @@ import { createTokenizer } from "./pricing/tokenizer.ts";
 import { createUsageEstimator } from "./pricing/usage-estimator.ts";
 import { closeProviders } from "./providers-from-config.ts";
 import { createReadiness } from "./readiness.ts";
-import { DEFAULT_BACKOFF } from "./resilience/backoff.ts";
-import { createRetryBudget } from "./resilience/retry-budget.ts";
+import { type BackoffOptions, DEFAULT_BACKOFF } from "./resilience/backoff.ts";
+import { createRetryBudget, type RetryBudget } from "./resilience/retry-budget.ts";
 import { closeReplaced, createRouting, loadPrices, type ReloadableConfig } from "./routing-from-config.ts";
 import { startServer } from "./server/start-server.ts";
 import { createTelemetry, type GatewayTelemetry } from "./telemetry/create-telemetry.ts";
@@ -64,8 +64,16 @@ const SYSTEM: Principal = {
   tags: {},
 };
 
+/** What is not configured. */
+export interface AppOptions {
+  /** @default 500 ms, doubling, at most 10 s */
+  readonly backoff?: BackoffOptions;
+  /** @default 20 % more calls than requests */
+  readonly retryBudget?: RetryBudget;
+}
+
 /** Connects the parts, in the order in which they need each other. */
-export async function startApp(config: Config): Promise<App> {
+export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
   const clock = systemClock;
   const prices = await loadPrices(config);
   const telemetry = await startTelemetry(config, (provider, model) => routing.isKnownModel(provider, model));
@@ -126,8 +134,8 @@ export async function startApp(config: Config): Promise<App> {
     drains,
     limiter: createRateLimiter({ clock }),
     health,
-    retryBudget: createRetryBudget(),
-    backoff: DEFAULT_BACKOFF,
+    retryBudget: options.retryBudget ?? createRetryBudget(),
+    backoff: options.backoff ?? DEFAULT_BACKOFF,
     memory: replays,
     fingerprint: createFingerprint(deriveSecret(pepper, "fingerprints of calls")),
     maxReplayBytes: DEFAULT_MAX_ANSWER_BYTES,

@@ -9,6 +9,7 @@ const RELOADABLE: ReadonlySet<string> = new Set<keyof Config>([
   "defaultChain",
   "disabled",
   "prices",
+  "contextWindows",
   "demo",
 ]);
 

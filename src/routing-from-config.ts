@@ -4,6 +4,7 @@ import { systemClock } from "./core/clock.ts";
 import type { Candidate } from "./core/model-name.ts";
 import type { CandidateHealthRegistry } from "./gateway/candidate-health.ts";
 import type { GatewayRouting } from "./gateway/create-gateway.ts";
+import { loadContextWindows } from "./pricing/context-windows.ts";
 import { parseOperatorPrices } from "./pricing/operator-prices.ts";
 import { loadPriceBook } from "./pricing/price-book.ts";
 import { type ConfiguredProviders, closeProviders, createProviders } from "./providers-from-config.ts";
@@ -12,12 +13,13 @@ import { createRouter } from "./routing/router.ts";
 /** The part of the configuration that takes effect without a restart. */
 export type ReloadableConfig = Pick<
   Config,
-  "providers" | "deadlines" | "aliases" | "defaultChain" | "disabled" | "prices"
+  "providers" | "deadlines" | "aliases" | "defaultChain" | "disabled" | "prices" | "contextWindows"
 >;
 
-/** Prices, and which models are known well enough to be a label. */
+/** What is known of models: prices, windows, and which are known well enough to be a label. */
 export interface LoadedPrices {
   readonly book: GatewayRouting["prices"];
+  readonly contextWindows: GatewayRouting["contextWindows"];
   isKnown(provider: string, model: string): boolean;
 }
 
@@ -42,7 +44,7 @@ export async function loadPrices(config: ReloadableConfig): Promise<LoadedPrices
   const known = new Set(listed.map(({ provider, model }) => `${provider}/${model}`));
   const isKnown = (provider: string, model: string) =>
     known.has(`${provider}/${model}`) || book.find({ provider, model, at: systemClock.now() }) !== undefined;
-  return { book, isKnown };
+  return { book, contextWindows: await loadContextWindows(config.contextWindows), isKnown };
 }
 
 /**
@@ -52,7 +54,7 @@ export async function loadPrices(config: ReloadableConfig): Promise<LoadedPrices
  */
 export function createRouting(
   config: ReloadableConfig,
-  { book, isKnown }: LoadedPrices,
+  { book, contextWindows, isKnown }: LoadedPrices,
   context: { readonly health: CandidateHealthRegistry; readonly previous?: ConfiguredRouting },
 ): ConfiguredRouting {
   const { health, previous } = context;
@@ -77,7 +79,7 @@ export function createRouting(
       return (streamed ? firstTokenLatency : answerLatency).medianMs();
     },
   });
-  return { config, router, providers, prices: book, isKnownModel: isKnown };
+  return { config, router, providers, prices: book, contextWindows, isKnownModel: isKnown };
 }
 
 /** Closes what the next version did not take over. */

@@ -6,6 +6,9 @@ import { PROVIDER_TYPE_NAMES } from "../core/provider-types.ts";
 /** Larger files are refused: nobody writes one by hand. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
+/** More is a mistake of units: the largest window of today is 10 million tokens. */
+const MAX_CONTEXT_WINDOW = 1_000_000_000;
+
 const name = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, "must match [a-z][a-z0-9_-]{0,31}");
 const modelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$/, "is not a model name");
 
@@ -84,6 +87,8 @@ const configFile = z.strictObject({
   disabled: z.array(modelName).max(1_000).optional(),
   /** Price overrides; checked with the price book. */
   prices: z.array(z.unknown()).optional(),
+  /** Tokens of input and output together, by model name. */
+  context_windows: z.record(modelName, z.int().min(1).max(MAX_CONTEXT_WINDOW)).optional(),
 });
 
 /** The optional YAML file. */

@@ -25,6 +25,8 @@ export interface Config {
   readonly disabled: ReadonlySet<string>;
   /** The operator's price overrides, as they stand in the file. */
   readonly prices: readonly unknown[];
+  /** Tokens that a model takes, input and output together, by `provider/model`: above what the price list says. */
+  readonly contextWindows: ReadonlyMap<string, number>;
   /** No provider is configured: the bundled simulator stands in. */
   readonly demo: boolean;
   /** A secret of at least 32 characters that may do everything; undefined means that there is none. */

@@ -10,12 +10,12 @@ import type { Config } from "./config.ts";
 import type { ConfigFile, RouteEntry } from "./config-file.ts";
 import { DEFAULT_MODELS } from "./provider-config.ts";
 
-/** Aliases, the default chain and what is disabled; every mistake goes to `issues`, with its path. */
+/** Aliases, the default chain, what is disabled and how much models take; every mistake goes to `issues`, with its path. */
 export function readRouting(
   file: ConfigFile,
   providerNames: readonly string[],
   issues: string[],
-): Pick<Config, "aliases" | "defaultChain" | "disabled"> {
+): Pick<Config, "aliases" | "defaultChain" | "disabled" | "contextWindows"> {
   const providers = new Set(providerNames);
   const resolve = (path: string, model: string): readonly Candidate[] => {
     const candidate = parseModelName(model, providers);
@@ -36,7 +36,10 @@ export function readRouting(
   const disabled = (file.disabled ?? []).flatMap((name) =>
     providers.has(name) ? [name] : resolve("disabled", name).map(candidateName),
   );
-  return { aliases, defaultChain, disabled: new Set(disabled) };
+  const contextWindows = Object.entries(file.context_windows ?? {}).flatMap(([name, tokens]) =>
+    resolve("context_windows", name).map((candidate) => [candidateName(candidate), tokens] as const),
+  );
+  return { aliases, defaultChain, disabled: new Set(disabled), contextWindows: new Map(contextWindows) };
 }
 
 type RouteObject = Extract<RouteEntry, { strategy: unknown }>;

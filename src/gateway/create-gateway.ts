@@ -25,7 +25,7 @@ import { type CallRecord, createRepeatableCalls, type RepeatableCall } from "./r
 import type { Answered, Invoke } from "./run-attempt.ts";
 
 /** What a reload of the configuration replaces, as one. */
-export type GatewayRouting = Pick<GatewayDependencies, "router" | "providers" | "prices">;
+export type GatewayRouting = Pick<GatewayDependencies, "router" | "providers" | "prices" | "contextWindows">;
 
 export interface RunningGateway extends Gateway {
   /** Completions that have not ended, including those whose caller is gone already. */

@@ -1,4 +1,5 @@
 import type { CompletionInput } from "../core/completion.ts";
+import type { ContextWindows } from "../core/context-windows.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { GatewayCall } from "../core/gateway.ts";
 import type { Candidate } from "../core/model-name.ts";
@@ -12,6 +13,7 @@ import { sleep } from "../resilience/sleep.ts";
 import { attemptTimeouts, type TimeoutPolicy } from "./attempt-timeouts.ts";
 import type { CandidateHealth, CandidateHealthRegistry } from "./candidate-health.ts";
 import { MAX_DRAIN_MS } from "./drains.ts";
+import { withLargerContext } from "./larger-context.ts";
 import { raceCandidates } from "./race-candidates.ts";
 import type { RequestScope } from "./request-scope.ts";
 import {
@@ -33,6 +35,7 @@ export interface ChainDependencies extends AttemptDependencies {
   readonly health: CandidateHealthRegistry;
   readonly retryBudget: RetryBudget;
   readonly backoff: BackoffOptions;
+  readonly contextWindows: ContextWindows;
 }
 
 export interface ChainOptions<A extends Answered> {
@@ -98,6 +101,8 @@ export async function runChain<A extends Answered>(
       // A refusal by the breaker says less than what an earlier candidate really answered.
       if (!lastError || !isSkip(end.error)) lastError = end.error;
       rest = end.kind === "final" ? [] : rest.slice(rest.indexOf(end.candidate) + 1);
+      if (end.error.reason === "CONTEXT_TOO_LONG")
+        rest = [...withLargerContext(rest, end.candidate, dependencies.contextWindows)];
       const [following] = rest;
       if (!following) break;
       if (following.provider === end.candidate.provider) continue;

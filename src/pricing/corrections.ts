@@ -9,6 +9,8 @@ import { createSchedule, type DailyWindow, type ScheduleOptions } from "./schedu
  */
 export interface Correction extends ModelName {
   readonly versions: readonly PriceVersion[];
+  /** Of a model that the list does not know. */
+  readonly contextWindowTokens?: number;
 }
 
 const SOURCE = "correction";
@@ -89,6 +91,9 @@ const V4_PRO: readonly DeepSeekPeriod[] = [
   { validFrom: WEEKENDS_OFF_PEAK_START, validTo: undefined, ...V4_PRO_AUGUST, peakHours: PEAK_ON_WEEKDAYS },
 ];
 
+/** Of DeepSeek's current models, by its own pages. */
+const CONTEXT_WINDOW_TOKENS = 1_000_000;
+
 /**
  * Corrections to genai-prices 0.1.8, from DeepSeek's own price pages of October and November 2026. `deepseek-flash`
  * is missing there; `deepseek-v4-flash` is served and billed as Flash; the list knows neither the hour of the
@@ -120,7 +125,7 @@ function toCorrection(model: string, periods: readonly DeepSeekPeriod[]): Correc
       createPriceVersion({ ...base, unitPrices: parsePrices(peak), schedule: peakSchedule }),
     ];
   });
-  return { provider, model, versions };
+  return { provider, model, versions, contextWindowTokens: CONTEXT_WINDOW_TOKENS };
 }
 
 function parsePrices({ hit, miss, out }: DeepSeekPrices): UnitPrices {

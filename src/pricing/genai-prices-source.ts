@@ -17,6 +17,8 @@ export interface CatalogEntry {
   readonly versions: readonly PriceVersion[];
   /** Why `versions` is empty. */
   readonly unusable: string | undefined;
+  /** Tokens of input and output together; undefined when the list does not say. */
+  readonly contextWindowTokens: number | undefined;
 }
 
 /** A price list that knows models by name. */
@@ -100,11 +102,12 @@ export function toCatalogEntry(options: {
   readonly info: ModelInfo;
 }): CatalogEntry {
   const { provider, model, info } = options;
+  const contextWindowTokens = info.context_window;
   try {
-    return { model, versions: toVersions(provider, model, info), unusable: undefined };
+    return { model, versions: toVersions(provider, model, info), unusable: undefined, contextWindowTokens };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return { model, versions: [], unusable: error.message };
+    return { model, versions: [], unusable: error.message, contextWindowTokens };
   }
 }
 

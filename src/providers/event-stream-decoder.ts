@@ -48,6 +48,12 @@ export class EventStreamDecoder implements StreamDecoder {
   readonly #framing: Framing;
   readonly #relay: EventRelay | undefined;
   #contentEvents = 0;
+  /** There was content to be relayed. */
+  #begun = false;
+  /** A part of the answer was handed out. */
+  #delivered = false;
+  /** What ended the stream after that. */
+  #failure: { readonly error: unknown } | undefined;
   #events = 0;
   #done = false;
   #ending = false;
@@ -83,7 +89,9 @@ export class EventStreamDecoder implements StreamDecoder {
 
   /** Nothing before the first content: until then the call can still be given to another provider. */
   takeNative(): string | undefined {
-    return this.#relay && (this.#contentEvents === 0 ? "" : this.#relay.take());
+    if (!this.#relay || !this.#begun) return this.#relay && "";
+    this.#delivered = true;
+    return this.#relay.take();
   }
 
   start(status: number, headers: IncomingHttpHeaders): void {
@@ -93,11 +101,22 @@ export class EventStreamDecoder implements StreamDecoder {
 
   feed(text: string): readonly StreamDelta[] {
     if (text === "" || this.#done) return [];
-    this.#framing.feed(text);
-    return this.#progress.takeBatch();
+    try {
+      this.#framing.feed(text);
+    } catch (error) {
+      // Before anything was delivered another provider may still answer, and what came with the failure is dropped.
+      if (!this.#delivered) throw error;
+      // After that it belongs to the answer: the failure waits until it was taken.
+      this.#failure = { error };
+      this.#done = true;
+    }
+    const batch = this.#progress.takeBatch();
+    if (batch.length > 0) this.#delivered = true;
+    return batch;
   }
 
   finish(): StreamEnd {
+    if (this.#failure) throw this.#failure.error;
     if (!this.#done) {
       this.#ending = true;
       this.#framing.end();
@@ -166,11 +185,20 @@ export class EventStreamDecoder implements StreamDecoder {
     const effect = this.#read(event, name);
     if (effect === "end") this.#end();
     else if (effect === "content") this.#contentEvents += 1;
-    if (this.#rules.isUsageOnly?.(event)) this.#relay?.addUsage(data);
-    else this.#relay?.add(name, data);
-    if (this.#contentEvents === 0 && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
+    this.#toRelay(event, name, data, effect);
+    if (!this.#begun && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
       throw badResponse(`more than ${MAX_HELD_LENGTH} characters of events without content`, this.seen);
     }
+  }
+
+  /** A usage is no content: a stream that brings nothing else has not begun. */
+  #toRelay(event: JsonObject, name: string | undefined, data: string, effect: EventEffect): void {
+    if (this.#rules.isUsageOnly?.(event)) {
+      this.#relay?.addUsage(data);
+      return;
+    }
+    this.#relay?.add(name, data);
+    if (effect === "content") this.#begun = true;
   }
 
   #end(): void {

@@ -19,7 +19,10 @@ export interface StreamDecoder {
   readonly encoding: "utf8" | "latin1";
   /** Told once, before any text. */
   start(status: number, headers: IncomingHttpHeaders): void;
-  /** Takes the text of one read and returns the deltas in it. @throws ProviderError */
+  /**
+   * Takes the text of one read and returns the deltas in it. A failure after the first of them makes the stream `done`,
+   * and is thrown by `finish`. @throws ProviderError
+   */
   feed(text: string): readonly StreamDelta[];
   /**
    * The events of the reads since the last time, as the provider wrote them; undefined when they are not relayed.
@@ -28,7 +31,7 @@ export interface StreamDecoder {
   takeNative?(): string | undefined;
   /** How many events with content came so far; keep-alives and empty events do not count. */
   readonly contentEvents: number;
-  /** The terminal event came. */
+  /** The terminal event came, or a failure. */
   readonly done: boolean;
   readonly seen: SeenSoFar;
   /** Called once, at the terminal event or the end of the response. @throws ProviderError when it ended too early. */

@@ -118,3 +118,14 @@ test("a new alias, its price and a rotated provider key take effect", async () =
   expect(sent?.headers.authorization).not.toBe(first?.headers.authorization);
   expect((await complete("", "smart")).reason).toBe("MODEL_NOT_FOUND");
 });
+
+test("a context window that is stated decides where an input goes that is too long for the first model", async () => {
+  const models = { smart: ["one/sim-model", "two/larger-model"] };
+  const refused = directive("openai", { status: 400, errorCode: "context_length_exceeded", times: 1 });
+  writeConfig({ models });
+  await reload("config_reloaded");
+  expect((await complete(refused)).reason).toBe("CONTEXT_TOO_LONG");
+  writeConfig({ models, context_windows: { "one/sim-model": 8_000, "two/larger-model": 32_000 } });
+  expect(await reload("config_reloaded")).toMatchObject({ need_restart: [] });
+  expect((await complete(refused)).provider).toBe("two");
+});

@@ -29,6 +29,13 @@ export interface Evidence {
   readonly calls: ReadonlyMap<string, JudgedCall>;
   /** Judges only the attempts that carry these tags; default all of the ledger. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** Judges only the attempts at these providers; default all of the ledger. */
+  readonly providers?: readonly string[] | undefined;
   /** The gateway was killed meanwhile: attempts may be orphans, and rows of requests missing. */
   readonly killed?: boolean | undefined;
+}
+
+/** What reports and lists of records are asked for. */
+export function filterOf({ tags, providers }: Evidence) {
+  return { tags: { ...tags }, providers: [...(providers ?? [])] };
 }

@@ -26,6 +26,8 @@ export interface ProviderGroup {
   readonly timeoutSeconds?: number;
   /** Default 40. */
   readonly count?: number;
+  /** Of their models; default unknown. */
+  readonly contextWindowTokens?: number;
 }
 
 export interface FaultBenchOptions {
@@ -34,6 +36,8 @@ export interface FaultBenchOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Aliases, as in the configuration file. */
   readonly models?: Readonly<Record<string, unknown>>;
+  /** Path of the gateway's program; default `src/main.ts`. */
+  readonly program?: string;
   /** Kept after the bench if given. */
   readonly dataDir?: string;
 }
@@ -101,6 +105,7 @@ export async function startFaultBench(options: FaultBenchOptions = {}): Promise<
       ...options.env,
     },
     ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+    ...(options.program === undefined ? {} : { program: options.program }),
   });
   const clients = createGatewayClients(gateway.url);
   const created = await clients
@@ -186,6 +191,11 @@ function configOf(providers: readonly Named[], simulator: Simulator): object {
           ...(timeoutSeconds === undefined ? {} : { timeout: timeoutSeconds }),
         },
       ]),
+    ),
+    context_windows: Object.fromEntries(
+      providers.flatMap(({ name, profile, contextWindowTokens }) =>
+        contextWindowTokens === undefined ? [] : [[`${name}/${MODELS[profile]}`, contextWindowTokens]],
+      ),
     ),
     prices: providers.flatMap(({ name, profile }) =>
       LIST_PRICES.filter(({ personality }) => personality === profile).map((price) => ({

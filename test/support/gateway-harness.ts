@@ -10,7 +10,7 @@ import {
   type StreamResult,
 } from "../../src/core/gateway.ts";
 import type { Principal, RateLimiter } from "../../src/core/keys.ts";
-import type { Candidate } from "../../src/core/model-name.ts";
+import { type Candidate, candidateName } from "../../src/core/model-name.ts";
 import type { PriceBook } from "../../src/core/price.ts";
 import type { CancelledStreams } from "../../src/core/provider.ts";
 import { DEFAULT_ROUTE_POLICY, orderedRoute, type RoutePolicy } from "../../src/core/route.ts";
@@ -39,6 +39,13 @@ export const HUGGINGFACE: Candidate = {
   model: "meta-llama/Llama-3.3-70B-Instruct:groq",
 };
 
+const CONTEXT_WINDOWS: Readonly<Record<string, number>> = {
+  [candidateName(OPENAI)]: 400_000,
+  "openai/gpt-5-nano": 500_000,
+  [candidateName(DEEPSEEK)]: 1_000_000,
+  [candidateName(HUGGINGFACE)]: 2_000_000,
+};
+
 const TIMEOUTS: TimeoutPolicy = { providerTimeoutMs: 30_000, streamIdleMs: 30_000, streamTotalMs: 600_000 };
 
 export interface HarnessOptions {
@@ -51,6 +58,8 @@ export interface HarnessOptions {
   readonly limiter?: RateLimiter;
   readonly retryBudget?: RetryBudget;
   readonly prices?: PriceBook;
+  /** By `provider/model`. @default those of the models above, each larger than the one before it in the chain */
+  readonly contextWindows?: Readonly<Record<string, number>>;
   /** @default one that never counts in time, so that estimates go by bytes */
   readonly estimator?: UsageEstimator;
   /** Of every provider. @default estimate */
@@ -93,6 +102,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
   const ledger = new RecordingLedger(timeline);
   const telemetry = new RecordingTelemetry();
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
+  const contextWindows = options.contextWindows ?? CONTEXT_WINDOWS;
   const providers = new Map(
     [openai, deepseek, huggingface].map((provider) => [
       provider.name,
@@ -106,6 +116,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
   });
   const routing: GatewayRouting = {
     prices: options.prices ?? priceBook,
+    contextWindows: { of: (candidate) => contextWindows[candidateName(candidate)] },
     providers,
     router: createRouter({
       providers: new Set(providers.keys()),

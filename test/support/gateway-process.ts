@@ -30,6 +30,8 @@ export interface GatewayProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Kept after the process if given. */
   readonly dataDir?: string;
+  /** Path of the program. @default `src/main.ts` */
+  readonly program?: string;
 }
 
 const START_TIMEOUT_MS = 40_000;
@@ -57,8 +59,9 @@ export async function startGatewayProcess(options: GatewayProcessOptions = {}): 
 export function spawnGateway({
   env,
   dataDir,
+  program = ENTRY,
 }: GatewayProcessOptions & { readonly dataDir: string }): SpawnedGateway {
-  const child = spawn(process.execPath, [ENTRY], {
+  const child = spawn(process.execPath, [program], {
     env: { PATH: process.env.PATH, HOST: "127.0.0.1", PORT: "0", DATA_DIR: dataDir, ADMIN_KEY, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -12,7 +12,7 @@ import type { BillLine } from "../../simulator/bill.ts";
 import { costPicoUsd } from "../../simulator/prices.ts";
 import { parseScript, type Script } from "../../simulator/script.ts";
 import type { CompletionOutcome } from "./completion-client.ts";
-import type { Evidence } from "./evidence.ts";
+import { type Evidence, filterOf } from "./evidence.ts";
 import { countedTokensIn, countedTokensOut, isEstimatedByBytes } from "./expected-estimate.ts";
 import { ADMIN_KEY } from "./gateway-process.ts";
 import { type Effort, entriesInForce, expectExactSums, picoUsdOf } from "./ledger-sums.ts";
@@ -74,7 +74,7 @@ async function waitUntilSettled(evidence: Evidence, lines: number): Promise<void
   const ended = BigInt(new Set(evidence.outcomes.filter(counted).map(({ requestId }) => requestId)).size);
   const giveUpAtMs = performance.now() + SETTLE_TIMEOUT_MS;
   for (;;) {
-    const { totals } = await client.costQuery({ filter: { tags: { ...evidence.tags } } });
+    const { totals } = await client.costQuery({ filter: filterOf(evidence) });
     // The row of a request follows those of its attempts.
     const settled = totals && totals.attempts >= BigInt(lines) && totals.requests >= ended;
     if (settled || performance.now() > giveUpAtMs) return;
@@ -92,7 +92,7 @@ async function listRecords(evidence: Evidence, effort: Effort): Promise<readonly
   let pageToken = "";
   do {
     const page = await client.listCostRecords({
-      ...{ pageSize, pageToken, filter: { tags: { ...evidence.tags } } },
+      ...{ pageSize, pageToken, filter: filterOf(evidence) },
     });
     records.push(...page.records);
     pageToken = page.nextPageToken;

@@ -3,6 +3,14 @@ export interface Scrape {
   readonly text: string;
   /** The sum over all series of a metric that carry these labels; 0 when there is none. */
   sum(name: string, labels?: Readonly<Record<string, string>>): number;
+  /** Every series of every metric. */
+  series(): readonly Series[];
+}
+
+export interface Series {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
 }
 
 /** After the name and the labels, before an exemplar or a time. */
@@ -22,5 +30,16 @@ export async function scrape(url: string): Promise<Scrape> {
         .filter((line) => wanted.every((label) => line.includes(label)))
         .reduce((total, line) => total + Number(VALUE.exec(line)?.[1]), 0);
     },
+    series: () => lines.map(toSeries),
   };
+}
+
+function toSeries(line: string): Series {
+  const name = /^[^{ ]+/.exec(line)?.[0] ?? "";
+  const labels = line.startsWith("{", name.length) ? line.slice(name.length, line.indexOf("} ") + 1) : "";
+  const pairs = [...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label = "", value = ""]) => [
+    label,
+    value,
+  ]);
+  return { name, labels: Object.fromEntries(pairs), value: Number(VALUE.exec(line)?.[1]) };
 }

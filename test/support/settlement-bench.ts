@@ -141,6 +141,7 @@ export async function startSettlementBench(options: {
   const drains = createDrains({ onError: (error) => drainErrors.push(error) });
   const gateway = createGateway({
     ...{ clock: systemClock, ledger: timed, prices: priceBook, providers, drains },
+    contextWindows: { of: () => undefined },
     estimator,
     // Nothing here is repeatable.
     memory: new RecordingLedger(),

@@ -146,6 +146,29 @@ describe("the file", () => {
     ]);
   });
 
+  it("states how much models take, by any name that they have", () => {
+    const config = load(
+      "context_windows: { openai/gpt-5: 400000, gpt-5-nano: 32000, org/name:groq: 8192 }",
+      KEYS,
+    );
+    expect(Object.fromEntries(config.contextWindows)).toEqual({
+      "openai/gpt-5": 400_000,
+      "openai/gpt-5-nano": 32_000,
+      "huggingface/org/name:groq": 8_192,
+    });
+  });
+
+  it.each(["0", "1.5", "'many'", "2000000000", "-1"])("refuses a context window of %s", (tokens) => {
+    const issues = issuesOf(`context_windows: { openai/gpt-5: ${tokens} }`, KEYS);
+    expect(issues).toEqual([expect.stringMatching(/^CONFIG_FILE: context_windows\.openai\/gpt-5: /)]);
+  });
+
+  it("refuses a context window of a model that no provider has", () => {
+    expect(issuesOf("context_windows: { no-such-model: 1000 }", KEYS)).toEqual([
+      'CONFIG_FILE: context_windows: no provider is configured for "no-such-model"',
+    ]);
+  });
+
   it("names models of the demo's providers while there is no other", () => {
     const config = load("models: { fast: [deepseek-flash] }");
     expect(config.demo).toBe(true);

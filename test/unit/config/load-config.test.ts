@@ -66,6 +66,7 @@ describe("without any variable", () => {
       ],
       disabled: new Set(),
       prices: [],
+      contextWindows: new Map(),
       demo: true,
       adminKey: undefined,
       keyPepper: undefined,

@@ -35,6 +35,7 @@ async function withGateway(
     clock: systemClock,
     ledger,
     prices: priceBook,
+    contextWindows: { of: () => undefined },
     providers: new Map([["openrouter", { provider, timeouts, cancelledStreams: "estimate" }]]),
     estimator: { warmUp: () => {}, estimate: async () => undefined },
     drains: createDrains({

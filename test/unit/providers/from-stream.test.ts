@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { StreamDelta } from "../../../src/core/completion.ts";
+import { ProviderError } from "../../../src/core/provider-error.ts";
 import { EventStreamDecoder } from "../../../src/providers/event-stream-decoder.ts";
 import { createOpenAiChatDialect } from "../../../src/providers/openai-chat/dialect.ts";
 import { openaiProfile } from "../../../src/providers/profiles/openai.ts";
@@ -53,6 +54,25 @@ describe("the decoder of a chat stream", () => {
       expect(() => decoder.finish(), `cut after ${length} characters`).toThrow();
     }
   });
+
+  it.each([
+    ["that is no event", "data: garbage\n\n"],
+    ["that is an error", 'data: {"error":{"message":"Oops."}}\n\n'],
+  ])(
+    "drops what comes in one read with a failure %s, unless something was delivered before",
+    (_, failure) => {
+      const decoder = newDecoder();
+      expect(() => decoder.feed(chunk({ content: "Hi" }) + failure)).toThrow(ProviderError);
+      const begun = newDecoder();
+      expect(begun.feed(chunk({ content: "Hi" }))).toHaveLength(1);
+      expect(begun.feed(chunk({ content: " you" }) + failure + chunk({ content: "!" }))).toEqual([
+        { kind: "text", choiceIndex: 0, text: " you" },
+      ]);
+      expect(begun.done).toBe(true);
+      expect(begun.feed(chunk({ content: "!" }))).toEqual([]);
+      expect(() => begun.finish()).toThrow(ProviderError);
+    },
+  );
 
   it("replaces a lone surrogate, which no other protocol could carry on", () => {
     const decoder = newDecoder();

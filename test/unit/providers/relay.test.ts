@@ -81,6 +81,12 @@ test("nothing is relayed before there is content, so that another provider can s
   expect(relayed).toEqual([]);
 });
 
+test("a usage alone is no content either", async () => {
+  standIn.does(streams([usageChunk(3, 0), DONE]));
+  expect(await failureOf(stream())).toMatchObject({ reason: "PROVIDER_BAD_RESPONSE" });
+  expect(relayed.join("")).toBe("");
+});
+
 test("events without content are not held back for ever", async () => {
   const padding = `data: ${JSON.stringify({ choices: [], padding: "x".repeat(600_000) })}\n\n`;
   standIn.does(streams([padding, padding, chunk({ content: "Hi" }), chunk({}, "stop"), DONE]));
