@@ -83,7 +83,7 @@ export function createShipper(
   }
 
   async function shipBatch(): Promise<void> {
-    const rows = await journal.read(shippedUpTo, batchRows);
+    const rows = await journal.next(shippedUpTo, batchRows);
     const last = rows.at(-1);
     if (!last) {
       shippedUpTo = journal.lastSequence;
