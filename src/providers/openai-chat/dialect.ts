@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts";
-import { type JsonObject, readArray } from "../read-json.ts";
+import type { TextPlace } from "../event-parser.ts";
+import { type JsonObject, readArray, readObject } from "../read-json.ts";
 import { sseFraming } from "../sse-framing.ts";
 import { fromChatResponse } from "./from-response.ts";
 import { createChatReader } from "./from-stream.ts";
@@ -21,6 +22,7 @@ export function createOpenAiChatDialect(profile: OpenAiChatProfile, secrets: rea
     terminalData: "[DONE]",
     endWithoutTerminal: profile.endWithoutDone,
     createReader: (progress, relaying) => createChatReader(progress, context, relaying),
+    findText: findContent,
     isUsageOnly: isUsageChunk,
     errors,
     requestIdHeaders: profile.requestIdHeaders,
@@ -30,4 +32,12 @@ export function createOpenAiChatDialect(profile: OpenAiChatProfile, secrets: rea
 /** The last chunk of a stream that was asked for its usage. */
 function isUsageChunk({ usage, choices }: JsonObject): boolean {
   return usage !== undefined && usage !== null && readArray(choices).length === 0;
+}
+
+/** What the one choice of a chunk says. */
+function findContent({ choices }: JsonObject): TextPlace | undefined {
+  const [choice, another] = readArray(choices);
+  const delta = another === undefined ? readObject(readObject(choice)?.delta) : undefined;
+  if (delta === undefined) return undefined;
+  return { holder: delta, name: typeof delta.content === "string" ? "content" : "reasoning_content" };
 }
