@@ -132,7 +132,7 @@ export function createBatchWriter<Entry>(options: BatchWriterOptions<Entry>): Ba
           if (left === 0) resolve();
         };
         const addedAtMs = performance.now();
-        for (const entry of entries) queue.push({ entry, addedAtMs, resolve: settled, reject: settled });
+        queue.push(...entries.map((entry) => ({ entry, addedAtMs, resolve: settled, reject: settled })));
       });
       start();
       return last;
