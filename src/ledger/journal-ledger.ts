@@ -91,10 +91,9 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
     if (journal.failing) return "the journal cannot be written";
     return findFull();
   };
-  const keep = async (operations: readonly JournalOperation[]): Promise<void> => {
-    await journal.add(operations, "keep");
-    shipper.wake();
-  };
+  const wakeShipper = () => shipper.wake();
+  const keep = (operations: readonly JournalOperation[]): Promise<void> =>
+    journal.add(operations, "keep").then(wakeShipper);
   const keepCharge = async (
     { intent: { price } }: AttemptOutcome,
     charge: Omit<Extract<JournalOperation, { kind: "row" }>, "kind" | "priceId">,
