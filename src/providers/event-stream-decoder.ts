@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { FinishReason, StreamDelta, StreamEnd } from "../core/completion.ts";
-import { EventParser, type FindText } from "./event-parser.ts";
+import { EventParser, type FindTexts } from "./event-parser.ts";
 import { EventRelay, NOT_RELAYED, type Relaying } from "./event-relay.ts";
 import { finishFailed } from "./finish-failure.ts";
 import type { Framing, FramingKind } from "./framing.ts";
@@ -29,8 +29,8 @@ export interface StreamRules {
   readonly endWithoutTerminal: "is_cut" | "needs_usage" | "needs_finish_reason_only";
   /** One reader per stream: writes what an event says to the progress, and keeps no part of it. @throws ProviderError */
   readonly createReader: (progress: StreamProgress, relaying: Relaying) => EventReader;
-  /** Where most events differ from the one before in nothing but a text: where that is. */
-  readonly findText?: FindText | undefined;
+  /** Where most events differ from the one before in nothing but texts: where those are. */
+  readonly findTexts?: FindTexts | undefined;
   /** Of a dialect that is relayed: whether an event holds nothing but the usage. */
   readonly isUsageOnly?: ((event: JsonObject) => boolean) | undefined;
   readonly errors: ErrorRules;
@@ -60,7 +60,7 @@ export class EventStreamDecoder implements StreamDecoder {
     this.#rules = rules;
     this.#relay = relaying.relayed ? new EventRelay() : undefined;
     this.#read = rules.createReader(this.#progress, relaying);
-    this.#parser = new EventParser(rules.findText);
+    this.#parser = new EventParser(rules.findTexts);
     this.#framing = rules.framing.create({
       onEvent: (name, data) => this.#onEvent(name, data),
       onError: (body) => this.#onError(body),

@@ -3,9 +3,11 @@ import { expect, test, vi } from "vitest";
 import { EventParser, type TextPlace } from "../../../src/providers/event-parser.ts";
 import { type JsonObject, parseJson, readObject } from "../../../src/providers/read-json.ts";
 
-function findContent({ delta }: JsonObject): TextPlace | undefined {
-  const holder = readObject(delta);
-  return holder && { holder, name: "content" };
+function findTexts(event: JsonObject): readonly TextPlace[] {
+  const holder = readObject(event.delta);
+  if (holder === undefined) return [];
+  const content = { holder, name: "content" };
+  return typeof event.nonce === "string" ? [content, { holder: event, name: "nonce" }] : [content];
 }
 
 const chunk = (content: string, rest = '"index":0') =>
@@ -13,7 +15,7 @@ const chunk = (content: string, rest = '"index":0') =>
 
 /** Parses one stream, and says how many of its events `JSON.parse` was not needed for. */
 function parseStream(texts: readonly string[]): { readonly events: unknown[]; readonly filled: number } {
-  const parser = new EventParser(findContent);
+  const parser = new EventParser(findTexts);
   let filled = 0;
   const events = texts.map((text) => {
     const parse = vi.spyOn(JSON, "parse");
@@ -30,6 +32,25 @@ const expected = (texts: readonly string[]) => texts.map((text) => readObject(pa
 test("events that differ in their text alone are not parsed anew", () => {
   const texts = ["", "Hello", " wörld", "", "💸", "a".repeat(1_000)].map((text) => chunk(text));
   expect(parseStream(texts)).toEqual({ events: expected(texts), filled: 4 });
+});
+
+test("nor are those that differ in two texts", () => {
+  const texts = [
+    ["one", "a"],
+    ["two", 'x"y'],
+    ["a2", "a1"],
+    ["", ""],
+    ["two", "two"],
+    ["th\\ree", "1"],
+    ["2", "3"],
+  ].map(([content = "", nonce = ""]) => chunk(content, `"index":0,"nonce":${JSON.stringify(nonce)}`));
+  expect(parseStream(texts)).toEqual({ events: expected(texts), filled: 4 });
+});
+
+test("texts that are written in another order are not mixed up", () => {
+  const swapped = ["one", "two", "three"].map((text) => `{"nonce":"${text}","delta":{"content":"one"}}`);
+  const alike = ["one", "two", "three"].map((text) => `{"nonce":"one","delta":{"content":"${text}"}}`);
+  for (const texts of [swapped, alike]) expect(parseStream(texts).events).toEqual(expected(texts));
 });
 
 test("a text that is written with escapes, or is not between the same halves, is parsed", () => {
@@ -63,7 +84,7 @@ test("a text that also stands elsewhere is not taken for the event's own", () =>
 test("a stream whose events always differ in more than the text is not probed for ever", () => {
   const texts = Array.from({ length: 20 }, (_, index) => chunk("text", `"nonce":${index}`));
   const parse = vi.spyOn(JSON, "parse");
-  const parser = new EventParser(findContent);
+  const parser = new EventParser(findTexts);
   for (const text of texts) parser.parse(text);
   expect(parse.mock.calls.length).toBe(20 + 2 * 3);
   parse.mockRestore();
@@ -87,12 +108,16 @@ test("whatever the events are, they are what JSON.parse makes of them", () => {
     "é",
   );
   const text = fc.array(word, { maxLength: 3 }).map((words) => words.join(""));
-  const event = fc.record({ content: text, before: text, after: text, name: text }).map((parts) => {
-    const [content, before, after, name] = [parts.content, parts.before, parts.after, parts.name].map(
-      (part) => JSON.stringify(part),
-    );
-    return `{${name}:${before},"delta":{${name}:${after},"content":${content}},"z":${after}}`;
-  });
+  const event = fc
+    .record({ content: text, before: text, after: text, name: text, at: fc.nat(3), first: fc.nat(1) })
+    .map((parts) => {
+      const [content, before, after, name] = [parts.content, parts.before, parts.after, parts.name].map(
+        (part) => JSON.stringify(part),
+      );
+      const delta = `"delta":{${name}:${after},"content":${content}}`;
+      const others = [`"nonce":${after}`, `"z":${after}`, `${name}:${before}`];
+      return `{${others.toSpliced(parts.at, 0, delta).slice(parts.first).join(",")}}`;
+    });
   /** A piece of the text before gives way to some characters, with quotes or without. */
   const change = fc.record({
     at: fc.nat(),
@@ -125,5 +150,7 @@ test("whatever the events are, they are what JSON.parse makes of them", () => {
 function replaceContent(eventJson: string, content: string): string {
   const event = readObject(parseJson(eventJson));
   const delta = readObject(event?.delta);
-  return delta === undefined ? eventJson : JSON.stringify({ ...event, delta: { ...delta, content } });
+  if (event === undefined || delta === undefined) return eventJson;
+  const nonce = typeof event.nonce === "string" ? { nonce: `${content}n` } : {};
+  return JSON.stringify({ ...event, delta: { ...delta, content }, ...nonce });
 }
