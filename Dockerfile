@@ -28,4 +28,5 @@ STOPSIGNAL SIGTERM
 # Liveness: a gateway that is not ready must not be restarted for it. Has to be overridden where TLS is configured.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "src/main.ts"]
+# As `npm start`.
+CMD ["node", "--min-semi-space-size=64", "--max-semi-space-size=64", "src/main.ts"]

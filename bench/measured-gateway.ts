@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Child, startChild } from "./child-process.ts";
 import { readObject } from "./json-call.ts";
@@ -26,7 +26,16 @@ export interface GatewayOptions {
   readonly profileDirectory: string | undefined;
 }
 
-const ENTRY = join(import.meta.dirname, "../src/main.ts");
+const ROOT = join(import.meta.dirname, "..");
+
+/** The flags and the program that `npm start` gives to Node. */
+function startArguments(): readonly string[] {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+    readonly scripts: { readonly start: string };
+  };
+  const [, ...args] = scripts.start.split(" ");
+  return args.map((argument) => (argument.startsWith("-") ? argument : join(ROOT, argument)));
+}
 
 /**
  * Starts it as one does in production: authentication, limits, ledger, metrics and a log line for each request on.
@@ -41,7 +50,12 @@ export async function startMeasuredGateway(
   writeFileSync(configFile, JSON.stringify({ prices: options.prices }));
   const child = await startChild(workspace, {
     name: "gateway",
-    command: [...options.prefix, process.execPath, ...profilerFlags(options.profileDirectory), ENTRY],
+    command: [
+      ...options.prefix,
+      process.execPath,
+      ...profilerFlags(options.profileDirectory),
+      ...startArguments(),
+    ],
     env: {
       HOST: "127.0.0.1",
       PORT: "0",

@@ -5,6 +5,8 @@
 export class BoundedMap<K, V> {
   readonly #entries = new Map<K, V>();
   readonly #maxEntries: number;
+  /** The key at the end: one that is used again and again need not be moved there each time. */
+  #newest: K | undefined;
 
   constructor(maxEntries: number) {
     this.#maxEntries = maxEntries;
@@ -17,15 +19,17 @@ export class BoundedMap<K, V> {
   /** Counts as use. */
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    if (value === undefined || key === this.#newest) return value;
     this.#entries.delete(key);
     this.#entries.set(key, value);
+    this.#newest = key;
     return value;
   }
 
   set(key: K, value: V): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);
+    this.#newest = key;
     if (this.#entries.size <= this.#maxEntries) return;
     const oldest = this.#entries.keys().next();
     if (!oldest.done) this.#entries.delete(oldest.value);

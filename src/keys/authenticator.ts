@@ -1,3 +1,5 @@
+import { hash as digestOf } from "node:crypto";
+import { BoundedMap } from "../core/bounded-map.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { Authenticator, Principal } from "../core/keys.ts";
@@ -9,6 +11,8 @@ import { createSecretHasher, equalHashes } from "./secret-hash.ts";
 const MIN_ADMIN_KEY_CHARACTERS = 32;
 /** Longer secrets are refused before they are hashed. */
 const MAX_SECRET_CHARACTERS = 512;
+/** Accepted secrets whose HMAC is kept. */
+const MAX_ACCEPTED_SECRETS = 10_000;
 /** Before a secret is refused, its key is read again unless it was read this recently: at most 4 reads a second. */
 const REFUSAL_TTL_MS = 250;
 
@@ -41,8 +45,9 @@ const ADMINISTRATOR: Principal = Object.freeze({
 });
 
 /**
- * Checks secrets against cached hashes: about 3 µs a request. A secret is hashed and let go; neither it nor anything
- * it could be recovered from without the pepper is kept.
+ * Checks secrets against cached hashes: 3 µs for a new secret, a third of that for one that was accepted before. A
+ * secret is hashed and let go: what is kept is its HMAC, under the SHA-256 of its 190 random bits, from which nobody
+ * gets back to them. What the key may do, and whether it still may, is asked each time.
  * @throws RangeError when the pepper or the administrator key is too short
  */
 export function createAuthenticator(options: AuthenticatorOptions): KeyAuthenticator {
@@ -55,26 +60,46 @@ export function createAuthenticator(options: AuthenticatorOptions): KeyAuthentic
   }
   const adminHash = adminKey === undefined ? undefined : hasher.hash(adminKey);
   const cache = createKeyCache(options.store, options);
+  const accepted = new BoundedMap<string, PresentedKey>(MAX_ACCEPTED_SECRETS);
+
+  function readSecret(secret: string): PresentedKey | "admin" {
+    const apiKeyId = parseKey(secret);
+    if (!apiKeyId && !adminHash) throw unauthenticated();
+    const hash = hasher.hash(secret);
+    if (adminHash && equalHashes(hash, adminHash)) return "admin";
+    if (!apiKeyId) throw unauthenticated();
+    return { apiKeyId, hash };
+  }
+
+  async function findKey({ apiKeyId, hash }: PresentedKey): Promise<Principal> {
+    const cached = cache.peek(apiKeyId) ?? (await cache.load(apiKeyId));
+    if (accepts(cached, hash, clock.now().getTime())) return cached.key;
+    // Another process may have made the key or rotated its secret a moment ago.
+    const fresh = await cache.loadSince(apiKeyId, REFUSAL_TTL_MS);
+    if (accepts(fresh, hash, clock.now().getTime())) return fresh.key;
+    throw unauthenticated();
+  }
 
   return {
     async authenticate(secret) {
       if (!secret || secret.length > MAX_SECRET_CHARACTERS) throw unauthenticated();
-      const apiKeyId = parseKey(secret);
-      if (!apiKeyId && !adminHash) throw unauthenticated();
-
-      const hash = hasher.hash(secret);
-      if (adminHash && equalHashes(hash, adminHash)) return ADMINISTRATOR;
-      if (!apiKeyId) throw unauthenticated();
-
-      const cached = cache.peek(apiKeyId) ?? (await cache.load(apiKeyId));
-      if (accepts(cached, hash, clock.now().getTime())) return cached.key;
-      // Another process may have made the key or rotated its secret a moment ago.
-      const fresh = await cache.loadSince(apiKeyId, REFUSAL_TTL_MS);
-      if (accepts(fresh, hash, clock.now().getTime())) return fresh.key;
-      throw unauthenticated();
+      const digest = digestOf("sha256", secret);
+      const known = accepted.get(digest);
+      if (known) return await findKey(known);
+      const presented = readSecret(secret);
+      if (presented === "admin") return ADMINISTRATOR;
+      const principal = await findKey(presented);
+      accepted.set(digest, presented);
+      return principal;
     },
     forget: (apiKeyId) => cache.forget(apiKeyId),
   };
+}
+
+/** A secret that has the form of a key. */
+interface PresentedKey {
+  readonly apiKeyId: string;
+  readonly hash: Uint8Array;
 }
 
 function isAdminKeyLength(length: number): boolean {

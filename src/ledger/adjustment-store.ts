@@ -224,7 +224,7 @@ async function write(
     occurred_at: record.occurredAt,
     adjustment_id: adjustmentId,
     expected_revision: record.revision,
-    ...pricingToRow({ ...pricing, priceId: price.priceId }),
+    ...pricingToRow(pricing, price.priceId),
   }));
   const stepRow = {
     adjustment_id: adjustmentId,

@@ -33,6 +33,8 @@ export interface WriteFailure {
 export interface BatchWriter<Entry> {
   /** Resolves when the entry is durable, however long that takes; rejects only when it can never be stored. */
   add(entry: Entry): Promise<void>;
+  /** Resolves when each of the entries is durable, or can never be stored, or was given up. */
+  addAll(entries: readonly Entry[]): Promise<void>;
   /** Entries that are not durable yet. */
   readonly depth: number;
   /** How long the oldest of them has been waiting; 0 when there is none. */
@@ -106,16 +108,33 @@ export function createBatchWriter<Entry>(options: BatchWriterOptions<Entry>): Ba
     await store(batch.slice(middle));
   }
 
+  function start(): void {
+    if (running) return;
+    running = true;
+    // What arrives in this turn of the event loop shares the first batch.
+    setImmediate(() => void run());
+  }
+
   return {
     add(entry) {
       last = new Promise((resolve, reject) => {
         queue.push({ entry, addedAtMs: performance.now(), resolve, reject });
       });
-      if (!running) {
-        running = true;
-        // What arrives in this turn of the event loop shares the first batch.
-        setImmediate(() => void run());
-      }
+      start();
+      return last;
+    },
+    addAll(entries) {
+      if (entries.length === 0) return Promise.resolve();
+      last = new Promise((resolve) => {
+        let left = entries.length;
+        const settled = () => {
+          left -= 1;
+          if (left === 0) resolve();
+        };
+        const addedAtMs = performance.now();
+        queue.push(...entries.map((entry) => ({ entry, addedAtMs, resolve: settled, reject: settled })));
+      });
+      start();
       return last;
     },
     get depth() {

@@ -24,8 +24,14 @@ export function decodePrice(json: string): Price {
 }
 
 /** The price is kept apart from the intent, under its id. */
-export function encodeIntent({ price, ...intent }: AttemptIntent): string {
-  return JSON.stringify({ ...intent, priceId: price?.priceId });
+export function encodeIntent(intent: AttemptIntent): string {
+  return JSON.stringify({
+    ...intent,
+    price: undefined,
+    priceId: intent.price?.priceId,
+    // As it would be anyway: `JSON.stringify` takes a third of the time for what has no Date in it.
+    occurredAt: intent.occurredAt.toISOString(),
+  });
 }
 
 export function decodeIntent(json: string, prices: ReadonlyMap<string, Price>): AttemptIntent {

@@ -77,7 +77,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
   shipper.wake();
 
   const openAttempts = new Set<string>();
-  const journalPrice = createPriceOperations((price) => shipper.remember(price));
+  const newPrices = createNewPrices((price) => shipper.remember(price));
   let closed = false;
   const findFull = createBounds(options, {
     pending: () => openAttempts.size + journal.depth,
@@ -91,9 +91,16 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
     if (journal.failing) return "the journal cannot be written";
     return findFull();
   };
-  const keep = async (operations: readonly JournalOperation[]): Promise<void> => {
-    await journal.add(operations, "keep");
-    shipper.wake();
+  const wakeShipper = () => shipper.wake();
+  const keep = (operations: readonly JournalOperation[]): Promise<void> =>
+    journal.add(operations, "keep").then(wakeShipper);
+  const keepCharge = async (
+    { intent: { price } }: AttemptOutcome,
+    charge: Omit<Extract<JournalOperation, { kind: "row" }>, "kind" | "priceId">,
+  ): Promise<void> => {
+    const row = { kind: "row", ...charge, priceId: price?.priceId } as const;
+    await keep([...newPrices.toOperations(price), row]);
+    newPrices.durable(price);
   };
 
   return {
@@ -103,10 +110,12 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       assertStorable(intent);
       const { attemptId } = intent;
       openAttempts.add(attemptId);
-      const operations: JournalOperation[] = [{ kind: "open", attemptId, json: encodeIntent(intent) }];
+      const operations = newPrices.toOperations(intent.price);
+      operations.push({ kind: "open", attemptId, json: encodeIntent(intent) });
       if (claim && replays) operations.push(replays.claimOperation(claim));
       try {
-        await journalPrice(intent.price, (price) => journal.add([...price, ...operations], "refuse"));
+        await journal.add(operations, "refuse");
+        newPrices.durable(intent.price);
       } catch (error) {
         openAttempts.delete(attemptId);
         throw error;
@@ -116,18 +125,13 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       void journal.add([{ kind: "checkpoint", attemptId, outputBytes, deltas }], "drop");
     },
     async settle(outcome: AttemptOutcome): Promise<void> {
-      const { attemptId, price } = outcome.intent;
+      const { attemptId } = outcome.intent;
       openAttempts.delete(attemptId);
-      const json = chargeToJson(outcome);
-      const row = { kind: "row", table: "cost_record", json, priceId: price?.priceId, attemptId } as const;
-      await journalPrice(price, (operations) => keep([...operations, row]));
+      await keepCharge(outcome, { table: "cost_record", json: chargeToJson(outcome), attemptId });
     },
     async correct(outcome: AttemptOutcome): Promise<void> {
-      const { price } = outcome.intent;
       const json = chargeToJson(outcome);
-      const ended = { priceId: price?.priceId, attemptId: undefined };
-      const row = { kind: "row", table: "late_outcome", json, ...ended } as const;
-      await journalPrice(price, (operations) => keep([...operations, row]));
+      await keepCharge(outcome, { table: "late_outcome", json, attemptId: undefined });
     },
     async finish(entry: RequestLogEntry, ending?: Ending): Promise<void> {
       // A request that spent nothing was never bounded by `open`, and must not take the room of those that did.
@@ -203,17 +207,19 @@ function createBounds(
 /** Past this the set starts anew, which costs a few repeated inserts. */
 const MAX_KNOWN_PRICES = 10_000;
 
-/** Puts a price into the journal with the first record that names it. */
-function createPriceOperations(remember: (price: Price) => void) {
-  const durable = new Set<string>();
-  return async (
-    price: Price | undefined,
-    add: (operations: readonly JournalOperation[]) => Promise<void>,
-  ): Promise<void> => {
-    if (!price || durable.has(price.priceId)) return await add([]);
-    remember(price);
-    await add([{ kind: "price", priceId: price.priceId, json: encodePrice(price) }]);
-    if (durable.size >= MAX_KNOWN_PRICES) durable.clear();
-    durable.add(price.priceId);
+/** The prices that are not in the journal yet: each goes there with the first record that names it. */
+function createNewPrices(remember: (price: Price) => void) {
+  const durableIds = new Set<string>();
+  return {
+    toOperations(price: Price | undefined): JournalOperation[] {
+      if (!price || durableIds.has(price.priceId)) return [];
+      remember(price);
+      return [{ kind: "price", priceId: price.priceId, json: encodePrice(price) }];
+    },
+    durable(price: Price | undefined): void {
+      if (!price || durableIds.has(price.priceId)) return;
+      if (durableIds.size >= MAX_KNOWN_PRICES) durableIds.clear();
+      durableIds.add(price.priceId);
+    },
   };
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { JournalContent } from "./journal-content.ts";
 import { createJournalQueue, type FailurePolicy } from "./journal-queue.ts";
 import type { JournalOperation, JournalRow } from "./journal-store.ts";
+import { JournalTail } from "./journal-tail.ts";
 import { createJournalThread, JOURNAL_PROGRAM } from "./journal-thread.ts";
 import type { ReplayLimits, StoredReplay } from "./replay-table.ts";
 
@@ -29,8 +30,10 @@ export interface Journal {
    * dropped); rejects only under `refuse`, at once while the journal is failing.
    */
   add(operations: readonly JournalOperation[], policy: FailurePolicy): Promise<void>;
-  /** Durable rows after a sequence, in order. */
+  /** Durable rows after a sequence, in order, as the file holds them. */
   read(afterSequence: number, limit: number): Promise<readonly JournalRow[]>;
+  /** The same for the one that ships them: from memory as far as they are there. It does not come back to earlier ones. */
+  next(afterSequence: number, limit: number): Promise<readonly JournalRow[]>;
   /** What is durable of a repeatable call. */
   recall(callKey: Uint8Array, nowMs: number): Promise<StoredReplay | undefined>;
   /** Of the last row that is durable. */
@@ -77,18 +80,26 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     () => undefined,
     (error: unknown) => error,
   );
+  const tail = new JournalTail();
   const queue = createJournalQueue({
     startError,
     probe,
-    commit: (operations) => thread.ask({ kind: "commit", operations }),
+    async commit(operations) {
+      const done = await thread.ask({ kind: "commit", operations });
+      tail.committed(operations, done.lastSequence);
+      return done;
+    },
     held: content,
     retryDelayMs,
     onWriteError,
   });
+  const read: Journal["read"] = (afterSequence, limit) => thread.ask({ kind: "read", afterSequence, limit });
   return {
     content,
     add: (operations, policy) => queue.add(operations, policy),
-    read: (afterSequence, limit) => thread.ask({ kind: "read", afterSequence, limit }),
+    read,
+    next: async (afterSequence, limit) =>
+      tail.take(afterSequence, limit) ?? (await read(afterSequence, limit)),
     recall: (callKey, nowMs) => thread.ask({ kind: "recall", callKey, nowMs }),
     get lastSequence() {
       return queue.lastSequence;

@@ -83,7 +83,7 @@ export function createShipper(
   }
 
   async function shipBatch(): Promise<void> {
-    const rows = await journal.read(shippedUpTo, batchRows);
+    const rows = await journal.next(shippedUpTo, batchRows);
     const last = rows.at(-1);
     if (!last) {
       shippedUpTo = journal.lastSequence;
@@ -91,7 +91,7 @@ export function createShipper(
     }
     oldestWrittenAtMs = rows[0]?.writtenAtMs;
     // A row that the database refuses for ever was reported; the journal must not offer it again.
-    await Promise.allSettled(rows.map((row) => writer.add(row)));
+    await writer.addAll(rows);
     if (stopped.signal.aborted && writer.failing) return;
     shippedUpTo = last.sequence;
     waiters = waiters.filter(({ sequence, resolve }) => {

@@ -17,7 +17,8 @@ export function assertStorable(intent: AttemptIntent): void {
 }
 
 /** The row of `cost_record`, as JSON text. @throws RangeError when it could not be stored */
-export function chargeToJson({ intent, usage, unitPrices, ...outcome }: AttemptOutcome): string {
+export function chargeToJson(outcome: AttemptOutcome): string {
+  const { intent, usage } = outcome;
   assertStorable(intent);
   return toStorableJson({
     record_id: intent.attemptId,
@@ -39,7 +40,7 @@ export function chargeToJson({ intent, usage, unitPrices, ...outcome }: AttemptO
     text_tokens_out: tokens(usage?.textTokensOut),
     reasoning_tokens_out: tokens(usage?.reasoningTokensOut),
     usage_source: outcome.usageSource,
-    ...pricingToRow({ ...outcome, unitPrices, priceId: intent.price?.priceId }),
+    ...pricingToRow(outcome, intent.price?.priceId),
     provider_cost_usd:
       outcome.providerCostPicoUsd === undefined ? undefined : formatUsd(outcome.providerCostPicoUsd),
     tags: intent.tags,
@@ -49,24 +50,26 @@ export function chargeToJson({ intent, usage, unitPrices, ...outcome }: AttemptO
     time_to_first_token_ms:
       outcome.timeToFirstTokenMs === undefined ? undefined : milliseconds(outcome.timeToFirstTokenMs),
     provider_request_id: outcome.providerRequestId,
-    occurred_at: intent.occurredAt,
+    occurred_at: intent.occurredAt.toISOString(),
   });
 }
 
 /** The columns of `cost_record` that a price decides. */
-export function pricingToRow(pricing: {
-  readonly billingState: BillingState;
-  readonly costPicoUsd: PicoUsd | undefined;
-  readonly unitPrices: UnitPrices | undefined;
-  readonly priceId: string | undefined;
-  readonly flags: readonly string[];
-}): Readonly<Record<string, unknown>> {
+export function pricingToRow(
+  pricing: {
+    readonly billingState: BillingState;
+    readonly costPicoUsd: PicoUsd | undefined;
+    readonly unitPrices: UnitPrices | undefined;
+    readonly flags: readonly string[];
+  },
+  priceId: string | undefined,
+): Readonly<Record<string, unknown>> {
   const { costPicoUsd, unitPrices } = pricing;
   return {
     billing_state: pricing.billingState,
     cost_usd: costPicoUsd === undefined ? undefined : formatUsd(costPicoUsd),
     ...(unitPrices && unitPricesToRow(unitPrices)),
-    price_id: pricing.priceId,
+    price_id: priceId,
     flags: pricing.flags,
   };
 }
@@ -90,7 +93,7 @@ export function requestToJson(requestLogId: string, entry: RequestLogEntry): str
     trace_id: entry.traceId,
     tags: entry.tags,
     end_user: entry.endUser,
-    occurred_at: entry.occurredAt,
+    occurred_at: entry.occurredAt.toISOString(),
   });
 }
 
@@ -156,6 +159,7 @@ function assertOrdinaryDate(date: Date): void {
 /**
  * JSON that PostgreSQL can turn into text: NUL characters are taken out and lone surrogates replaced, which it
  * refuses both. `JSON.stringify` writes exactly those (and control characters) as `\u`, so most rows cost one scan.
+ * It takes a third of the time for a row without a Date.
  */
 export function toStorableJson(row: unknown): string {
   const json = JSON.stringify(row);

@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { FinishReason, StreamDelta, StreamEnd } from "../core/completion.ts";
+import { EventParser, type FindTexts } from "./event-parser.ts";
 import { EventRelay, NOT_RELAYED, type Relaying } from "./event-relay.ts";
 import { finishFailed } from "./finish-failure.ts";
 import type { Framing, FramingKind } from "./framing.ts";
 import { type ErrorRules, mapErrorBody } from "./http-error.ts";
 import { badResponse, type SeenSoFar, streamCut } from "./map-error.ts";
 import { readRequestId } from "./read-headers.ts";
-import { type JsonObject, parseJson, readObject } from "./read-json.ts";
+import type { JsonObject } from "./read-json.ts";
 import type { StreamDecoder } from "./stream-call.ts";
 import { StreamProgress } from "./stream-progress.ts";
 
@@ -26,8 +27,10 @@ export interface StreamRules {
    * nothing does (`is_cut`); the usage, where the provider always sends it last; or nothing more.
    */
   readonly endWithoutTerminal: "is_cut" | "needs_usage" | "needs_finish_reason_only";
-  /** One reader per stream: writes what an event says to the progress. @throws ProviderError */
+  /** One reader per stream: writes what an event says to the progress, and keeps no part of it. @throws ProviderError */
   readonly createReader: (progress: StreamProgress, relaying: Relaying) => EventReader;
+  /** Where most events differ from the one before in nothing but texts: where those are. */
+  readonly findTexts?: FindTexts | undefined;
   /** Of a dialect that is relayed: whether an event holds nothing but the usage. */
   readonly isUsageOnly?: ((event: JsonObject) => boolean) | undefined;
   readonly errors: ErrorRules;
@@ -46,6 +49,7 @@ export class EventStreamDecoder implements StreamDecoder {
   readonly #progress = new StreamProgress();
   readonly #read: EventReader;
   readonly #framing: Framing;
+  readonly #parser: EventParser;
   readonly #relay: EventRelay | undefined;
   #contentEvents = 0;
   /** There was content to be relayed. */
@@ -62,6 +66,7 @@ export class EventStreamDecoder implements StreamDecoder {
     this.#rules = rules;
     this.#relay = relaying.relayed ? new EventRelay() : undefined;
     this.#read = rules.createReader(this.#progress, relaying);
+    this.#parser = new EventParser(rules.findTexts);
     this.#framing = rules.framing.create({
       onEvent: (name, data) => this.#onEvent(name, data),
       onError: (body) => this.#onError(body),
@@ -173,7 +178,7 @@ export class EventStreamDecoder implements StreamDecoder {
       this.#end();
       return;
     }
-    const event = readObject(parseJson(data));
+    const event = this.#parser.parse(data);
     const isError = name === "error" || (event?.error !== undefined && event.error !== null);
     if (isError) this.#onError(event ?? { error: data });
     if (event === undefined) {

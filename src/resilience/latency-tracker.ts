@@ -12,20 +12,39 @@ export interface LatencyTracker {
   medianMs(): number | undefined;
 }
 
+/** Asked and told by every call, so it makes no objects. */
 export function createLatencyTracker(clock: Clock): LatencyTracker {
-  const samples: { readonly atMs: number; readonly durationMs: number }[] = [];
+  const durationsMs = new Float64Array(MAX_SAMPLES);
+  const atMs = new Float64Array(MAX_SAMPLES).fill(Number.NEGATIVE_INFINITY);
+  const sortedMs = new Float64Array(MAX_SAMPLES);
   let next = 0;
+
+  /** Puts the recent durations in order, and returns how many there are. */
+  function sortRecent(): number {
+    const oldestMs = clock.monotonicMs() - MAX_AGE_MS;
+    let count = 0;
+    for (let index = 0; index < MAX_SAMPLES; index++) {
+      if ((atMs[index] ?? 0) < oldestMs) continue;
+      const durationMs = durationsMs[index] ?? 0;
+      let place = count;
+      for (; place > 0 && (sortedMs[place - 1] ?? 0) > durationMs; place--) {
+        sortedMs[place] = sortedMs[place - 1] ?? 0;
+      }
+      sortedMs[place] = durationMs;
+      count++;
+    }
+    return count;
+  }
+
   return {
     add(durationMs) {
-      samples[next] = { atMs: clock.monotonicMs(), durationMs };
+      atMs[next] = clock.monotonicMs();
+      durationsMs[next] = durationMs;
       next = (next + 1) % MAX_SAMPLES;
     },
     medianMs() {
-      const oldestMs = clock.monotonicMs() - MAX_AGE_MS;
-      const recent = samples.filter((sample) => sample.atMs >= oldestMs).map((sample) => sample.durationMs);
-      if (recent.length < MIN_SAMPLES) return undefined;
-      recent.sort((a, b) => a - b);
-      return recent[Math.floor(recent.length / 2)];
+      const count = sortRecent();
+      return count < MIN_SAMPLES ? undefined : sortedMs[Math.floor(count / 2)];
     },
   };
 }

@@ -56,6 +56,25 @@ test("what arrives while a batch is written becomes the next batch, in order and
   expect([writer.depth, writer.oldestAgeMs]).toEqual([0, 0]);
 });
 
+test("entries that are added together are over when the last is, also if one can never be stored", async () => {
+  const { promise: last, resolve: release } = Promise.withResolvers<void>();
+  const { writer, rejected } = setUp(async (entries) => {
+    if (entries.includes(3)) throw ENTRY_ERROR;
+    if (entries.includes(6)) await last;
+  });
+  await writer.addAll([]);
+  let over = false;
+  const added = writer.addAll([1, 2, 3, 4, 5, 6]).then(() => {
+    over = true;
+  });
+  expect(writer.depth).toBe(6);
+  await nextTurn();
+  expect([over, rejected]).toEqual([false, [3]]);
+  release();
+  await added;
+  expect(writer.depth).toBe(0);
+});
+
 test("an entry is not durable before its batch is", async () => {
   let release = () => {};
   const { writer } = setUp(

@@ -61,6 +61,28 @@ test("intents, what they received and rows outlive the process that wrote them; 
   expect(await second.read(0, 10)).toMatchObject([{ sequence: 1, json: '"row of a"' }]);
 });
 
+test("the rows that are to be shipped next are those of the file, from an earlier process, too", async () => {
+  const untimed = (rows: Awaited<ReturnType<Journal["next"]>>) =>
+    rows.map((row) => ({ ...row, writtenAtMs: 0 }));
+  const first = await open();
+  for (const id of ["a", "b", "c"]) await first.add([intent(id), row(id)], "keep");
+  const written = untimed(await first.read(0, 10));
+  expect(written.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+  expect(untimed(await first.next(0, 10))).toEqual(written);
+  expect(untimed(await first.next(1, 1))).toEqual(written.slice(1, 2));
+  expect(await first.next(3, 10)).toEqual([]);
+  await close(first);
+
+  const second = await open();
+  await second.add([row("d")], "keep");
+  expect(untimed(await second.next(1, 10)).map(({ json }) => json)).toEqual([
+    '"row of b"',
+    '"row of c"',
+    '"row of d"',
+  ]);
+  expect(untimed(await second.next(3, 10)).map(({ sequence }) => sequence)).toEqual([4]);
+});
+
 test("rows keep their order and their sequence, which no trim starts anew", async () => {
   const first = await open();
   await Promise.all(["a", "b", "c", "d"].map((id) => first.add([row(id)], "keep")));
