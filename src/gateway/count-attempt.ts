@@ -1,4 +1,4 @@
-import type { CompletionInput } from "../core/completion.ts";
+import type { ModelInput } from "../core/model-input.ts";
 import { ProviderError } from "../core/provider-error.ts";
 import type { CountedTokens, UsageEstimator } from "../pricing/usage-estimator.ts";
 import type { ReceivedText } from "./received-text.ts";
@@ -30,7 +30,7 @@ export function maxCountMs(result: AttemptResult, signal: AbortSignal): number {
 export async function countAttempt(
   estimator: UsageEstimator,
   attempt: {
-    readonly input: CompletionInput;
+    readonly input: ModelInput;
     readonly output: ReceivedText;
     readonly result: AttemptResult;
     readonly maxMs: number;

@@ -1,6 +1,7 @@
-import type { CompletionInput } from "../core/completion.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { GatewayCall } from "../core/gateway.ts";
+import type { CallMethod } from "../core/ledger.ts";
+import type { ModelInput } from "../core/model-input.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { CancelledStreams, Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
@@ -35,9 +36,10 @@ export interface ChainDependencies extends AttemptDependencies {
 }
 
 export interface ChainOptions<A extends Answered> {
+  readonly method: CallMethod;
   readonly call: GatewayCall;
   /** What the model reads, for estimates. */
-  readonly input: CompletionInput;
+  readonly input: ModelInput;
   readonly chain: readonly Candidate[];
   readonly scope: RequestScope;
   readonly streamed: boolean;
@@ -141,13 +143,12 @@ async function tryCandidate<A extends Answered>(
 /** With a fallback at hand: would this candidate probably run into its own limit, to be paid for nothing? */
 function isTooSlow<A extends Answered>(
   { health, providers }: ChainDependencies,
-  { scope, streamed }: ChainOptions<A>,
+  { scope, streamed, method }: ChainOptions<A>,
   { candidate, fallbackLeft }: Turn,
 ): boolean {
   const policy = providers.get(candidate.provider)?.timeouts;
   if (!fallbackLeft || !policy) return false;
-  const { answerLatency, firstTokenLatency } = health.of(candidate);
-  const medianMs = (streamed ? firstTokenLatency : answerLatency).medianMs();
+  const medianMs = health.of(candidate).latency[method].medianMs();
   if (medianMs === undefined) return false;
   const { firstTokenMs } = attemptTimeouts({
     remainingMs: scope.remainingMs(),
@@ -164,13 +165,14 @@ async function attemptWithPermit<A extends Answered>(
   turn: Turn,
   guard: { readonly permit: BreakerPermit; readonly health: CandidateHealth },
 ): Promise<AttemptEnd<A>> {
-  const { call, scope, streamed } = options;
+  const { method, call, scope, streamed } = options;
   const { permit, health } = guard;
   let end: AttemptEnd<A>;
   try {
     const configured = dependencies.providers.get(turn.candidate.provider);
     if (!configured) throw new GatewayError("INTERNAL", `no provider named ${turn.candidate.provider}`);
     end = await runAttempt(dependencies, {
+      method,
       call,
       input: options.input,
       candidate: turn.candidate,
@@ -197,9 +199,9 @@ async function attemptWithPermit<A extends Answered>(
   options.onAttempt(end);
   if (end.kind === "answered") {
     permit.succeeded();
-    if (!streamed) health.answerLatency.add(end.outcome.latencyMs);
-    if (end.outcome.timeToFirstTokenMs !== undefined)
-      health.firstTokenLatency.add(end.outcome.timeToFirstTokenMs);
+    const { latencyMs, timeToFirstTokenMs } = end.outcome;
+    const waitedMs = streamed ? timeToFirstTokenMs : latencyMs;
+    if (waitedMs !== undefined) health.latency[method].add(waitedMs);
   } else if (end.error.countsForBreaker) permit.failed();
   else permit.neutral();
   return end;

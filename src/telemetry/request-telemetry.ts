@@ -114,7 +114,7 @@ function withBackoff(end: RequestEnd, backoffMs: number): RequestEnd {
   return { ...end, completion: { ...completion, providerWaitMs: completion.providerWaitMs + backoffMs } };
 }
 
-/** Also a completion that was refused before anything was known of it. */
+/** Also a call of a model that was refused before anything was known of it. */
 function isCompletion({ rpcMethod }: RequestStart, { completion }: RequestEnd): boolean {
   return completion !== undefined || COMPLETION_METHODS.has(rpcMethod);
 }
@@ -123,6 +123,8 @@ const COMPLETION_METHODS: ReadonlySet<string> = new Set([
   "llmgateway.v1.CompletionService/Complete",
   "llmgateway.v1.CompletionService/StreamComplete",
   "POST /v1/chat/completions",
+  "llmgateway.v1.EmbeddingService/Embed",
+  "POST /v1/embeddings",
 ]);
 
 function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { CompletionInput, Message, StreamDelta, StreamSink } from "../../src/core/completion.ts";
+import type { EmbeddingInput } from "../../src/core/embedding.ts";
 import type { CallTimeouts, ProviderCall } from "../../src/core/provider.ts";
 import { ProviderError } from "../../src/core/provider-error.ts";
 import { awsStreamOf } from "./aws-frames.ts";
@@ -42,6 +43,11 @@ export function inputOf(messages: readonly Message[]): CompletionInput {
     seed: undefined,
     endUser: undefined,
   };
+}
+
+export function embeddingOf(texts: readonly string[], more: Partial<EmbeddingInput> = {}): EmbeddingInput {
+  const embedded = { kind: "texts", texts } as const;
+  return { embedded, dimensions: undefined, purpose: undefined, endUser: undefined, ...more };
 }
 
 export function userMessage(text: string): Message {

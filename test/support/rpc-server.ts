@@ -176,6 +176,7 @@ export function completionResult(text: string, attempts = [attemptReport()]): Co
 function answeringGateway(): Gateway {
   return {
     complete: async () => completionResult("hello"),
+    embed: () => Promise.reject(new Error("not expected")),
     async stream(_call, sink) {
       sink.started("openai", "gpt-5-mini");
       await sink.deltas([{ kind: "text", choiceIndex: 0, text: "hel" }]);
