@@ -62,7 +62,7 @@ export interface CompletionInput {
 }
 
 /** A wire format that a face of the gateway takes and that providers speak, too. */
-export type NativeDialect = "openai-chat" | "openai-embeddings";
+export type NativeDialect = "openai-chat" | "openai-responses" | "anthropic-messages" | "openai-embeddings";
 
 /** A request in a dialect, as the caller wrote it: what a provider of the same dialect is sent. */
 export interface NativeRequest {

@@ -220,6 +220,8 @@ export interface CostRecord {
   readonly usageSource: UsageSource;
   readonly billingState: BillingState;
   readonly costPicoUsd: PicoUsd | undefined;
+  /** What the provider says that the attempt cost; no part of any sum. */
+  readonly providerCostPicoUsd?: PicoUsd | undefined;
   readonly unitPrices: UnitPrices | undefined;
   readonly priceId: string | undefined;
   readonly flags: readonly string[];

@@ -10,6 +10,7 @@ const TOKENS_IN = ["tokens_in", "uncached_tokens_in", "cache_read_tokens_in", "c
 const TOKENS_OUT = ["tokens_out", "text_tokens_out", "reasoning_tokens_out"];
 const MONEY = [
   "cost_usd",
+  "provider_cost_usd",
   "uncached_usd_per_million",
   "cache_read_usd_per_million",
   "cache_write_usd_per_million",
@@ -40,7 +41,8 @@ export const RECORD_SELECT: string = [
 export function toCostRecord(row: SqlRow): { readonly recordId: string; readonly record: CostRecord } {
   const text = (column: string): string => String(row[column]);
   const optional = (column: string): string | undefined => (row[column] === null ? undefined : text(column));
-  const costUsd = optional("cost_usd");
+  const money = (column: string): bigint | undefined =>
+    row[column] === null ? undefined : parseUsd(text(column));
   const record: CostRecord = {
     attemptId: text("attempt_id"),
     requestId: text("request_id"),
@@ -56,7 +58,8 @@ export function toCostRecord(row: SqlRow): { readonly recordId: string; readonly
     usage: toUsage(row),
     usageSource: text("usage_source") as CostRecord["usageSource"],
     billingState: text("billing_state") as CostRecord["billingState"],
-    costPicoUsd: costUsd === undefined ? undefined : parseUsd(costUsd),
+    costPicoUsd: money("cost_usd"),
+    providerCostPicoUsd: money("provider_cost_usd"),
     unitPrices: toUnitPrices(row),
     priceId: optional("price_id"),
     flags: JSON.parse(text("flags")) as readonly string[],

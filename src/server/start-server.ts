@@ -13,6 +13,7 @@ import type { Authenticator, KeyService } from "../core/keys.ts";
 import type { CostReader } from "../core/ledger.ts";
 import type { LedgerVerifier } from "../core/ledger-check.ts";
 import type { Telemetry } from "../core/telemetry.ts";
+import { DEFAULT_MAX_BODY_BYTES } from "./compatible/compatible-dependencies.ts";
 import { createCostRoutes } from "./cost-routes.ts";
 import { createCors } from "./edge/cors.ts";
 import { createDocumentation } from "./edge/documentation.ts";
@@ -28,7 +29,6 @@ import { healthMethods } from "./handlers/health.ts";
 import { keyMethods } from "./handlers/key.ts";
 import { modelMethods } from "./handlers/model.ts";
 import { reflectionMethods } from "./handlers/reflection.ts";
-import { DEFAULT_MAX_BODY_BYTES } from "./openai/openai-dependencies.ts";
 import { createOpenAiRoutes } from "./openai/openai-routes.ts";
 import { createRpcHandler, DEFAULT_RPC_LIMITS } from "./rpc-handler.ts";
 

@@ -99,13 +99,16 @@ export function describeLedger(kind: string, source: () => DatabaseSource): void
         const stated = sampleOutcome({}, { providerCostPicoUsd: 1_234_570_000n });
         const unstated = sampleOutcome();
         await Promise.all([ledger.settle(stated), ledger.settle(unstated)]);
-        const rows = await database.query(
-          "SELECT attempt_id::text, provider_cost_usd::text FROM cost_record ORDER BY provider_cost_usd",
-        );
-        expect(rows).toEqual([
-          { attempt_id: stated.intent.attemptId, provider_cost_usd: "0.001234570000" },
-          { attempt_id: unstated.intent.attemptId, provider_cost_usd: null },
-        ]);
+        const { records } = await reader.listRecords({
+          filter: costQuery(),
+          pageSize: 10,
+          pageToken: undefined,
+        });
+        expect(
+          Object.fromEntries(
+            records.map(({ attemptId, providerCostPicoUsd }) => [attemptId, providerCostPicoUsd]),
+          ),
+        ).toEqual({ [stated.intent.attemptId]: 1_234_570_000n, [unstated.intent.attemptId]: undefined });
         const { totals } = await reader.query(costQuery());
         expect(totals.costPicoUsd).toBe(2n * (stated.costPicoUsd ?? 0n));
       }));

@@ -144,6 +144,7 @@ export function costRecordToProto(record: CostRecord): CostRecordProto {
     recordedAt: timestampFromDate(record.recordedAt),
   };
   if (record.usage) proto.usage = usageToProto(record.usage, record.usageSource);
+  if (record.providerCostPicoUsd !== undefined) proto.providerCostUsd = formatUsd(record.providerCostPicoUsd);
   if (record.unitPrices) proto.unitPrices = unitPricesToProto(record.unitPrices);
   return proto;
 }

@@ -60,6 +60,8 @@ export function recordToJson(record: CostRecord) {
     reasoning_tokens_out: usage?.reasoningTokensOut ?? null,
     billing_state: record.billingState,
     cost_usd: record.costPicoUsd === undefined ? null : formatUsd(record.costPicoUsd),
+    provider_cost_usd:
+      record.providerCostPicoUsd === undefined ? null : formatUsd(record.providerCostPicoUsd),
     price_id: record.priceId ?? null,
     unit_prices_usd_per_million: record.unitPrices ? unitPricesToJson(record.unitPrices) : null,
     flags: record.flags,

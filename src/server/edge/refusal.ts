@@ -26,7 +26,8 @@ const MAX_DROPPED_BODY_BYTES = 64 * 1024;
 
 /**
  * Answers a request with an error, in the protocol in which it came, without reading its body: RPCs as the RPC layer
- * does, paths of the OpenAI-compatible API as it does, any other path with `{"error": {…}}` as the plain routes do. Does nothing when an answer has begun.
+ * does, paths of the OpenAI-compatible API as it does, any other path with `{"error": {…}}` as the plain routes do. Does
+ * nothing when an answer has begun.
  */
 export function refuse(request: EdgeRequest, response: EdgeResponse, refusal: Refusal): void {
   if (response.headersSent || response.destroyed) return;
@@ -40,11 +41,11 @@ export function refuse(request: EdgeRequest, response: EdgeResponse, refusal: Re
   }
   const requestId = requestIdOf(request);
   const isOpenAi = isOpenAiPath(pathOf(request.url));
-  const plain = isOpenAi ? toOpenAiError(error, requestId) : toHttpError(error, requestId);
+  const plain = isOpenAi ? toOpenAiError(error) : toHttpError(error, requestId);
   releaseRequest(request, common);
   sendAnswer(request, response, {
     status: httpStatus ?? plain.status,
-    headers: { ...plain.headers, ...headers, "content-type": "application/json" },
+    headers: { "x-request-id": requestId, ...plain.headers, ...headers, "content-type": "application/json" },
     body: JSON.stringify(plain.body),
   });
 }

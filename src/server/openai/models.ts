@@ -2,14 +2,17 @@ import { ModelService } from "../../../gen/es/llmgateway/v1/model_pb.ts";
 import { GatewayError } from "../../core/errors.ts";
 import type { ModelEntry } from "../../core/gateway.ts";
 import { candidateName } from "../../core/model-name.ts";
+import type { CompatibleCall, WholeAnswer } from "../compatible/compatible-call.ts";
+import { authenticate, type CompatibleDependencies } from "../compatible/compatible-dependencies.ts";
 import { accessOf } from "../rpc/method-access.ts";
-import type { OpenAiCall, WholeAnswer } from "./openai-call.ts";
-import { authenticate, type OpenAiDependencies } from "./openai-dependencies.ts";
 
 const ACCESS = accessOf(ModelService.method.listModels);
 
 /** `GET /v1/models`: the names that the key may ask for. */
-export async function listModels(dependencies: OpenAiDependencies, call: OpenAiCall): Promise<WholeAnswer> {
+export async function listModels(
+  dependencies: CompatibleDependencies,
+  call: CompatibleCall,
+): Promise<WholeAnswer> {
   await authenticate(dependencies, call, ACCESS);
   const data = dependencies.gateway.models(call.principal).map((entry) => toModel(entry, entry.name));
   return { headers: {}, body: JSON.stringify({ object: "list", data }) };
@@ -20,8 +23,8 @@ export async function listModels(dependencies: OpenAiDependencies, call: OpenAiC
  * @throws GatewayError MODEL_NOT_FOUND
  */
 export async function retrieveModel(
-  dependencies: OpenAiDependencies,
-  call: OpenAiCall,
+  dependencies: CompatibleDependencies,
+  call: CompatibleCall,
   id: string,
 ): Promise<WholeAnswer> {
   await authenticate(dependencies, call, ACCESS);

@@ -1,6 +1,8 @@
 import type { ErrorReason } from "../../core/error-table.ts";
 import { GatewayError } from "../../core/errors.ts";
-import { retryAfterMs, safeText } from "../error-map.ts";
+import type { CompatibleError } from "../compatible/compatible-call.ts";
+import { retryHeaders } from "../compatible/retry-headers.ts";
+import { safeText } from "../error-map.ts";
 
 /** How OpenAI says an error. */
 interface Wording {
@@ -47,9 +49,7 @@ export interface OpenAiErrorBody {
 }
 
 /** Status, headers and body of any error. `cause` never leaves. */
-export interface OpenAiError {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+export interface OpenAiError extends CompatibleError {
   readonly body: OpenAiErrorBody;
 }
 
@@ -57,13 +57,13 @@ export interface OpenAiError {
  * Any thrown value as OpenAI says it. What the provider said of the caller's mistake wins: its type, code and
  * parameter are the caller's own dialect.
  */
-export function toOpenAiError(thrown: unknown, requestId: string): OpenAiError {
+export function toOpenAiError(thrown: unknown): OpenAiError {
   const error = GatewayError.from(thrown);
   const wording = WORDINGS[error.reason] ?? usualWording(error);
   const { provider_code, provider_type, provider_param } = error.metadata;
   return {
     status: wording.status,
-    headers: headersOf(error, requestId),
+    headers: retryHeaders(error),
     body: {
       error: {
         message: safeText(error.message),
@@ -78,24 +78,4 @@ export function toOpenAiError(thrown: unknown, requestId: string): OpenAiError {
 function usualWording({ reason, row }: GatewayError): Wording {
   const type = row.httpStatus >= 500 ? "server_error" : INVALID;
   return { status: row.httpStatus, type, code: reason.toLowerCase() };
-}
-
-/** OpenAI's clients obey `x-should-retry`, and wait as `retry-after-ms` says. */
-function headersOf(error: GatewayError, requestId: string): Record<string, string> {
-  const headers: Record<string, string> = {
-    "x-request-id": requestId,
-    "x-should-retry": String(isRetryable(error)),
-    "x-llm-gateway-error-reason": error.reason,
-  };
-  const waitMs = isRetryable(error) ? retryAfterMs(error) : error.retryAfterMs;
-  if (waitMs !== undefined) {
-    headers["retry-after"] = String(Math.ceil(waitMs / 1000));
-    headers["retry-after-ms"] = String(Math.ceil(waitMs));
-  }
-  return headers;
-}
-
-/** A request that is larger than its whole limit says no time to wait: it will never be admitted. */
-function isRetryable({ reason, retryable, retryAfterMs }: GatewayError): boolean {
-  return retryable && (reason !== "RATE_LIMITED" || retryAfterMs !== undefined);
 }

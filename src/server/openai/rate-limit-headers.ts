@@ -2,10 +2,10 @@ import type { GatewayError } from "../../core/errors.ts";
 import type { LimitStatus, RateLimitStatus } from "../../core/keys.ts";
 
 /** What is left of the key's own limits, in the headers that OpenAI has for it. */
-export function rateLimitHeaders(limits: RateLimitStatus | undefined): Record<string, string> {
+export function rateLimitHeaders(limits: RateLimitStatus): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (limits?.requests) add(headers, "requests", limits.requests);
-  if (limits?.tokens) add(headers, "tokens", limits.tokens);
+  if (limits.requests) add(headers, "requests", limits.requests);
+  if (limits.tokens) add(headers, "tokens", limits.tokens);
   return headers;
 }
 

@@ -10,7 +10,7 @@ test.each(REASONS)("%s is an error of OpenAI's form that is repeated only where 
   const error = new GatewayError(reason, "what went wrong", {
     retryAfterMs: row.retryable ? 1_500 : undefined,
   });
-  const { status, headers, body } = toOpenAiError(error, "id-1");
+  const { status, headers, body } = toOpenAiError(error);
   expect(body.error).toEqual({
     message: "what went wrong",
     type: expect.stringMatching(/^[a-z_]+$/),
@@ -21,7 +21,6 @@ test.each(REASONS)("%s is an error of OpenAI's form that is repeated only where 
   // A client that does not know the header goes by the status.
   if (row.retryable) expect([429, 503, 504]).toContain(status);
   expect(headers).toMatchObject({
-    "x-request-id": "id-1",
     "x-should-retry": String(row.retryable),
     "x-llm-gateway-error-reason": reason,
   });
@@ -30,13 +29,13 @@ test.each(REASONS)("%s is an error of OpenAI's form that is repeated only where 
 });
 
 test("what is no error of ours tells nothing", () => {
-  const { status, body } = toOpenAiError(new Error("a secret"), "id-1");
+  const { status, body } = toOpenAiError(new Error("a secret"));
   expect(status).toBe(500);
   expect(JSON.stringify(body)).not.toContain("secret");
 });
 
 test("the provider's own type, code and parameter win", () => {
   const metadata = { provider_code: "invalid_value", provider_type: "t", provider_param: "n" };
-  const { body } = toOpenAiError(new GatewayError("PROVIDER_INVALID_REQUEST", "m", { metadata }), "id-1");
+  const { body } = toOpenAiError(new GatewayError("PROVIDER_INVALID_REQUEST", "m", { metadata }));
   expect(body.error).toMatchObject({ code: "invalid_value", type: "t", param: "n" });
 });

@@ -1,14 +1,23 @@
 import { expect, test } from "vitest";
+import { costRecordToProto } from "../../../src/server/convert/cost-to-proto.ts";
 import { dateFromTimestamp, durationFromMs, timestampFromDate } from "../../../src/server/convert/time.ts";
-import { amountsToJson, stringifyExact } from "../../../src/server/costs/cost-json.ts";
+import { amountsToJson, recordToJson, stringifyExact } from "../../../src/server/costs/cost-json.ts";
 import { parseCostParameters } from "../../../src/server/costs/cost-parameters.ts";
-import { costAmounts } from "../../support/cost-samples.ts";
+import { costAmounts, costRecord } from "../../support/cost-samples.ts";
 
 test("counts beyond 2^53 stay exact integers in JSON", () => {
   const tokensIn = 2n ** 60n + 1n;
   expect(stringifyExact(amountsToJson(costAmounts({ tokensIn })))).toContain(
     '"tokens_in":1152921504606846977,',
   );
+});
+
+test("what a provider says that an attempt cost is told where it says so", () => {
+  const stated = costRecord({ providerCostPicoUsd: 1_234_570_000n });
+  expect(recordToJson(stated).provider_cost_usd).toBe("0.001234570000");
+  expect(costRecordToProto(stated).providerCostUsd).toBe("0.001234570000");
+  expect(recordToJson(costRecord()).provider_cost_usd).toBeNull();
+  expect(costRecordToProto(costRecord()).providerCostUsd).toBeUndefined();
 });
 
 test("times are read as RFC 3339 says, with a plus that a query turned into a space", () => {

@@ -471,6 +471,11 @@ export interface CostRecord {
   revision: number;
   /** The adjustment that AdjustCosts made it for; empty for charges and for outcomes that came late. */
   adjustmentId: string;
+  /**
+   * What the provider itself says that the attempt cost, in USD with twelve places, where it says so (OpenRouter does):
+   * to compare, and no part of any sum. Negative in a reversal.
+   */
+  providerCostUsd?: string | undefined;
 }
 
 export interface CostRecord_TagsEntry {
@@ -2194,6 +2199,7 @@ function createBaseCostRecord(): CostRecord {
     recordedAt: undefined,
     revision: 0,
     adjustmentId: "",
+    providerCostUsd: undefined,
   };
 }
 
@@ -2264,6 +2270,9 @@ export const CostRecord: MessageFns<CostRecord> = {
     }
     if (message.adjustmentId !== "") {
       writer.uint32(178).string(message.adjustmentId);
+    }
+    if (message.providerCostUsd !== undefined) {
+      writer.uint32(186).string(message.providerCostUsd);
     }
     return writer;
   },
@@ -2460,6 +2469,14 @@ export const CostRecord: MessageFns<CostRecord> = {
             message.adjustmentId = reader.string();
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.providerCostUsd = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2551,6 +2568,11 @@ export const CostRecord: MessageFns<CostRecord> = {
         : isSet(object.adjustment_id)
         ? globalThis.String(object.adjustment_id)
         : "",
+      providerCostUsd: isSet(object.providerCostUsd)
+        ? globalThis.String(object.providerCostUsd)
+        : isSet(object.provider_cost_usd)
+        ? globalThis.String(object.provider_cost_usd)
+        : undefined,
     };
   },
 
@@ -2628,6 +2650,9 @@ export const CostRecord: MessageFns<CostRecord> = {
     if (message.adjustmentId !== "") {
       obj.adjustmentId = message.adjustmentId;
     }
+    if (message.providerCostUsd !== undefined) {
+      obj.providerCostUsd = message.providerCostUsd;
+    }
     return obj;
   },
 
@@ -2670,6 +2695,7 @@ export const CostRecord: MessageFns<CostRecord> = {
     message.recordedAt = object.recordedAt ?? undefined;
     message.revision = object.revision ?? 0;
     message.adjustmentId = object.adjustmentId ?? "";
+    message.providerCostUsd = object.providerCostUsd ?? undefined;
     return message;
   },
 };

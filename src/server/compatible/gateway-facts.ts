@@ -26,6 +26,11 @@ export function replayedHeaders(replayed: boolean): Record<string, string> {
   return replayed ? { "x-llm-gateway-replayed": "true" } : {};
 }
 
+/** Names what had to be left out for a provider that speaks another dialect than its caller. */
+export function ignoredHeaders(members: readonly string[]): Record<string, string> {
+  return members.length === 0 ? {} : { "x-llm-gateway-ignored": members.join(", ") };
+}
+
 /** The headers of a whole answer, or of an error after attempts. */
 export function factHeaders({ provider, model, attempts, replayed }: Facts): Record<string, string> {
   const totals = totalAttempts(attempts);

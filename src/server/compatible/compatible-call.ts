@@ -3,17 +3,16 @@ import { GatewayError } from "../../core/errors.ts";
 import { CompletionError } from "../../core/gateway.ts";
 import { REQUEST_ID_PATTERN } from "../../core/ids.ts";
 import type { RateLimitStatus } from "../../core/keys.ts";
-import type { NodeRequest } from "../node-exchange.ts";
+import { pathOf } from "../edge/rpc-path.ts";
+import type { NodeRequest, NodeResponse } from "../node-exchange.ts";
 import type { TimeoutLimits } from "../rpc/timeout.ts";
 import { releaseRequest } from "../rpc/write-response.ts";
-import { ServedCall } from "../served-call.ts";
+import { ServedCall, type ServedCallSettings } from "../served-call.ts";
 import { factHeaders } from "./gateway-facts.ts";
-import { toOpenAiError } from "./openai-error.ts";
-import { rateLimitHeaders, refusedLimitHeaders } from "./rate-limit-headers.ts";
 
 /** Milliseconds for the whole call; ours. */
 const TIMEOUT_HEADER = "x-llm-gateway-timeout-ms";
-/** Seconds in which OpenAI's client wants the whole answer, or the head of a stream. */
+/** Seconds in which the clients of OpenAI and of Anthropic want the whole answer, or the head of a stream. */
 const SDK_TIMEOUT_HEADER = "x-stainless-timeout";
 
 /** An answer that is sent as a whole. */
@@ -23,18 +22,56 @@ export interface WholeAnswer {
   readonly body: string;
 }
 
-/** One call of the OpenAI-compatible API. */
-export class OpenAiCall extends ServedCall {
-  protected readonly telemetryProtocol = "openai";
+/** Any failure in the words of an API. */
+export interface CompatibleError {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** To be made JSON. */
+  readonly body: object;
+}
+
+/** What the answers of an API have in common, whatever is asked for. */
+export interface CompatibleApi {
+  /** `protocol` of telemetry. */
+  readonly protocol: string;
+  /** Besides `x-request-id`. */
+  readonly requestIdHeader?: string | undefined;
+  /** What is left of the key's own limits. */
+  rateLimitHeaders(limits: RateLimitStatus): Record<string, string>;
+  /** The same for a request that was refused for a limit. */
+  refusedLimitHeaders(error: GatewayError): Record<string, string>;
+  /** `cause` never leaves. */
+  toError(thrown: unknown, requestId: string): CompatibleError;
+}
+
+/** One call of an API that is compatible with a provider's. */
+export class CompatibleCall extends ServedCall {
+  readonly api: CompatibleApi;
+  protected readonly telemetryProtocol: string;
   /** What is left of the key's limits; undefined before it was admitted, and when it has none. */
   limits: RateLimitStatus | undefined;
+
+  constructor(
+    api: CompatibleApi,
+    settings: ServedCallSettings,
+    exchange: { readonly request: NodeRequest; readonly response: NodeResponse },
+  ) {
+    super(settings, exchange);
+    this.api = api;
+    this.telemetryProtocol = api.protocol;
+  }
+
+  /** Without its query. */
+  get path(): string {
+    return pathOf(this.request.url);
+  }
 
   /** Nothing yet: headers that are all set at once, with the head, cost half as much. */
   protected tellRequestId(): void {}
 
   /**
-   * Starts the deadline, counted from the arrival of the call: the caller's header, else what OpenAI's client says,
-   * else the default. That client's timeout ends at the head of a stream, so that it does not shorten a stream.
+   * Starts the deadline, counted from the arrival of the call: the caller's header, else what the provider's client
+   * says, else the default. That client's timeout ends at the head of a stream, so that it does not shorten a stream.
    * @throws GatewayError INVALID_REQUEST when our header is malformed
    */
   startDeadline(
@@ -61,7 +98,7 @@ export class OpenAiCall extends ServedCall {
     work.then(
       (answer) => {
         this.finish();
-        this.#send(200, { ...rateLimitHeaders(this.limits), ...answer.headers }, answer.body);
+        this.#send(200, answer.headers, answer.body);
       },
       (error: unknown) => {
         this.finish(error);
@@ -73,18 +110,26 @@ export class OpenAiCall extends ServedCall {
   /** Answers with an error; does nothing once an answer has begun. */
   sendError(thrown: unknown, extra: { readonly status?: number; readonly headers?: object } = {}): void {
     this.begin();
-    const { status, headers, body } = toOpenAiError(thrown, this.requestId);
+    const { status, headers, body } = this.api.toError(thrown, this.requestId);
     this.#send(
       extra.status ?? status,
       {
         ...headers,
-        ...rateLimitHeaders(this.limits),
-        ...(thrown instanceof GatewayError && refusedLimitHeaders(thrown)),
+        ...(thrown instanceof GatewayError && this.api.refusedLimitHeaders(thrown)),
         ...(thrown instanceof CompletionError && factHeaders(this.#factsOf(thrown))),
         ...extra.headers,
       },
       JSON.stringify(body),
     );
+  }
+
+  /** Of every answer: which call it is of, and what is left of the key's limits. */
+  commonHeaders(): Record<string, string> {
+    const { api, limits, requestId } = this;
+    const headers: Record<string, string> = limits ? api.rateLimitHeaders(limits) : {};
+    headers["x-request-id"] = requestId;
+    if (api.requestIdHeader !== undefined) headers[api.requestIdHeader] = requestId;
+    return headers;
   }
 
   #factsOf({ attempts, replayed }: CompletionError) {
@@ -97,8 +142,8 @@ export class OpenAiCall extends ServedCall {
     if (response.headersSent || response.destroyed) return;
     if (!request.complete) releaseRequest(request, response);
     response.writeHead(status, {
+      ...this.commonHeaders(),
       ...headers,
-      "x-request-id": this.requestId,
       "content-type": "application/json",
       "content-length": Buffer.byteLength(body),
     });
