@@ -28,8 +28,14 @@ export interface EmbeddingAnswer {
   readonly providerRequestId: string | undefined;
   /** Vectors are no output that is counted. */
   readonly outputBytes: 0;
-  /** The provider's own JSON text, when the request was native and the answer has the encoding that was asked for. */
-  readonly native?: string | undefined;
+  /** Set when the request was native. */
+  readonly native?: NativeEmbeddings | undefined;
+}
+
+/** The answer to a native request, in its dialect. */
+export interface NativeEmbeddings {
+  /** The provider's own JSON text; undefined when it has not the encoding that was asked for. */
+  readonly text: string | undefined;
 }
 
 /** What a provider that makes embeddings can be told. What it cannot, it is not asked for. */

@@ -6,7 +6,7 @@ import type {
   NativeStreamEnd,
   StreamDelta,
 } from "./completion.ts";
-import type { EmbeddingInput } from "./embedding.ts";
+import type { EmbeddingInput, NativeEmbeddings } from "./embedding.ts";
 import type { ErrorReason } from "./error-table.ts";
 import { GatewayError, type GatewayErrorOptions } from "./errors.ts";
 import type { Principal, RateLimitStatus } from "./keys.ts";
@@ -106,8 +106,8 @@ export interface EmbeddingResult {
   readonly attempts: readonly AttemptReport[];
   /** As in `CompletionResult`. */
   readonly replayed: boolean;
-  /** The provider's own JSON text, when it has the encoding that a native request asked for; never of a replayed answer. */
-  readonly native?: string | undefined;
+  /** Set when the provider speaks the dialect of a native request; never of a replayed answer. */
+  readonly native?: NativeEmbeddings | undefined;
 }
 
 /** Where a streamed completion goes. A promise means: the caller is slow, wait. */

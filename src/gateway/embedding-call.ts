@@ -14,7 +14,7 @@ export function embeddingExecution(
     method: "Embed",
     call,
     streamed: false,
-    suitable: suitableForEmbedding(call.input),
+    suitable: suitableForEmbedding(call),
     invoke: invokeEmbed(call),
     delivered: () => false,
     record,

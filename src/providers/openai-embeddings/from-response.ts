@@ -36,7 +36,9 @@ export function fromEmbeddingsResponse(
     providerCostPicoUsd,
     providerRequestId,
     outputBytes: 0,
-    native: call.native && isEncodedAs(call.native.body.encoding_format, items) ? response.body : undefined,
+    native: call.native && {
+      text: isEncodedAs(call.native.body.encoding_format, items) ? response.body : undefined,
+    },
   };
 }
 

@@ -134,10 +134,10 @@ describe("a native request for embeddings", () => {
     const call = embeddingCallOf({ model: "m", input: embeddingOf(["a"]), native });
     standIn.does(answersJson({ data: [{ index: 0, embedding: [1, 2.5], extra: "é" }] }));
     const floats = await provider.embedder?.embed(call);
-    expect(floats?.native).toBe('{"data":[{"index":0,"embedding":[1,2.5],"extra":"é"}]}');
+    expect(floats?.native?.text).toBe('{"data":[{"index":0,"embedding":[1,2.5],"extra":"é"}]}');
     standIn.does(answersJson({ data: [{ index: 0, embedding: "AACAPwAAIEA=" }] }));
     const text64 = await provider.embedder?.embed(call);
-    expect(text64).toMatchObject({ native: undefined, vectors: [Float32Array.of(1, 2.5)] });
+    expect(text64).toMatchObject({ native: { text: undefined }, vectors: [Float32Array.of(1, 2.5)] });
   });
 
   it("may have a body that grows with the number of its inputs", async () => {
