@@ -5,11 +5,18 @@ import { badResponse, type SeenSoFar } from "./map-error.ts";
 export function readCoordinates(value: unknown): Float32Array | undefined {
   if (!Array.isArray(value)) return undefined;
   const vector = new Float32Array(value.length);
-  for (const [index, coordinate] of value.entries()) {
+  for (let index = 0; index < value.length; index += 1) {
+    const coordinate: unknown = value[index];
     if (typeof coordinate !== "number") return undefined;
     vector[index] = coordinate;
   }
   return vector;
+}
+
+/** By a loop: `every` calls a function for each coordinate. */
+function isAllFinite(vector: Float32Array): boolean {
+  for (let index = 0; index < vector.length; index += 1) if (!Number.isFinite(vector[index])) return false;
+  return true;
 }
 
 /**
@@ -30,7 +37,7 @@ export function checkVectors(
     if (vector.length !== length) {
       throw badResponse(`a vector of ${vector.length} dimensions instead of ${length}`, seen);
     }
-    if (!vector.every(Number.isFinite)) throw badResponse("a vector that is not finite", seen);
+    if (!isAllFinite(vector)) throw badResponse("a vector that is not finite", seen);
     return vector;
   });
 }

@@ -14,7 +14,7 @@ export function embeddingMethods(gateway: Gateway): readonly RpcMethod[] {
         try {
           const result = await gateway.embed(embeddingFromProto(request, call));
           call.completed(completionEnd(request.model, result, false));
-          return embeddingToProto(call.requestId, result);
+          return embeddingToProto(call.requestId, result, call);
         } catch (error) {
           call.completed(completionEnd(request.model, endOfFailed(error), false));
           throw error;

@@ -1,5 +1,5 @@
 import type { EmbeddingResult } from "../../core/gateway.ts";
-import { encodeVector } from "../../core/vector-codec.ts";
+import { encodeVector, vectorNumbers } from "../../core/vector-codec.ts";
 
 /** Vectors as OpenAI would have given them: JSON text. */
 export function toEmbeddingsAnswer(
@@ -12,7 +12,7 @@ export function toEmbeddingsAnswer(
     data: vectors.map((vector, index) => ({
       object: "embedding",
       index,
-      embedding: base64 ? encodeVector(vector) : [...vector],
+      embedding: base64 ? encodeVector(vector) : vectorNumbers(vector),
     })),
     model,
     // Undefined leaves the member out: what nobody counted is not zero.
