@@ -24,7 +24,7 @@ export const file_llmgateway_v1_embedding: GenFile = /*@__PURE__*/
 export type EmbedRequest = Message<"llmgateway.v1.EmbedRequest"> & {
   /**
    * Names the request, and makes it safe to repeat: as in `CompleteRequest`. The vectors of a call are kept for its
-   * repetitions up to 1 MiB as they are stored (some 130 vectors of 1,536 dimensions); a repetition of a larger one is
+   * repetitions up to 1 MiB as they are stored (some 125 vectors of 1,536 dimensions); a repetition of a larger one is
    * refused (REQUEST_ANSWER_NOT_KEPT).
    *
    * @generated from field: string request_id = 1;

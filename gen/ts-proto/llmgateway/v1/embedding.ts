@@ -80,7 +80,7 @@ export function embeddingPurposeToJSON(object: EmbeddingPurpose): string {
 export interface EmbedRequest {
   /**
    * Names the request, and makes it safe to repeat: as in `CompleteRequest`. The vectors of a call are kept for its
-   * repetitions up to 1 MiB as they are stored (some 130 vectors of 1,536 dimensions); a repetition of a larger one is
+   * repetitions up to 1 MiB as they are stored (some 125 vectors of 1,536 dimensions); a repetition of a larger one is
    * refused (REQUEST_ANSWER_NOT_KEPT).
    */
   requestId: string;
