@@ -1,7 +1,8 @@
+import type { EmbeddingRequest } from "./embeddings.ts";
 import { InvalidChatRequest, isObject, type JsonObject } from "./request-checks.ts";
 import { tokensOfBytes } from "./tokens.ts";
 
-/** The parts of a chat completion request that decide the answer. */
+/** The parts of a request that decide the answer. */
 export interface ChatRequest {
   /** As sent, a directive suffix included. */
   readonly model: string;
@@ -17,6 +18,8 @@ export interface ChatRequest {
   readonly forcedTool: string | undefined;
   /** `undefined` for plain text; `{}` for `json_object`. */
   readonly jsonSchema: unknown;
+  /** What is to be embedded; then nothing is completed. */
+  readonly embeddings?: EmbeddingRequest | undefined;
 }
 
 function requireObject(value: unknown, param: string): JsonObject {

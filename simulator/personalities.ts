@@ -1,4 +1,5 @@
 import { anthropicWire } from "./anthropic-wire.ts";
+import { geminiEmbeddings, openAiEmbeddings } from "./embeddings.ts";
 import { geminiWire } from "./gemini-wire.ts";
 import { huggingfaceWire, openaiWire } from "./openai-wire.ts";
 import { LIST_PRICES } from "./prices.ts";
@@ -19,7 +20,7 @@ export interface UsageCounts {
 export interface Personality {
   readonly name: PersonalityName;
   readonly wire: Wire;
-  /** Path below a base path that asks for a completion. */
+  /** Path below a base path that asks for a completion, or for embeddings. */
   readonly completionPath: RegExp;
   /** Where the provider's base URL points, as a path of the simulator. */
   readonly basePath: string;
@@ -70,7 +71,7 @@ function huggingfaceModels(): unknown {
 
 const CHAT_COMPLETIONS = /^\/chat\/completions$/;
 
-export const PERSONALITIES: readonly Personality[] = [
+const COMPLETING: readonly Personality[] = [
   {
     name: "openai",
     wire: openaiWire,
@@ -162,3 +163,28 @@ export const PERSONALITIES: readonly Personality[] = [
     models: () => ({ models: listModels("gemini").map((id) => ({ name: `models/${id}` })) }),
   },
 ];
+
+/** The same providers at the paths where they make embeddings. There is nothing to cache or to reason about. */
+const EMBEDDING: readonly Personality[] = COMPLETING.flatMap((personality) => {
+  const plain = { ...personality, reportsCachedTokens: false, reportsCacheWrites: false };
+  if (personality.name === "openai") {
+    return {
+      ...plain,
+      wire: openAiEmbeddings(openaiWire),
+      completionPath: /^\/embeddings$/,
+      usageJson: ({ tokensIn }: UsageCounts) => `{"prompt_tokens":${tokensIn},"total_tokens":${tokensIn}}`,
+    };
+  }
+  if (personality.name === "gemini") {
+    return {
+      ...plain,
+      wire: geminiEmbeddings(geminiWire),
+      completionPath: /^\/models\/[^/:]+:batchEmbedContents$/,
+      usageJson: ({ tokensIn }: UsageCounts) => `{"promptTokenCount":${tokensIn}}`,
+    };
+  }
+  return [];
+});
+
+/** One for each way in which a provider is asked; several may be the same provider. */
+export const PERSONALITIES: readonly Personality[] = [...COMPLETING, ...EMBEDDING];

@@ -1,4 +1,5 @@
 import type { ChatRequest } from "./chat-request.ts";
+import type { EmbeddingRequest } from "./embeddings.ts";
 import { sampleOfSchema } from "./json-sample.ts";
 import type { Personality, UsageCounts } from "./personalities.ts";
 import { type Script, ScriptError, type ScriptedToolCall } from "./script.ts";
@@ -24,6 +25,8 @@ export interface Plan extends UsageCounts {
   readonly content: readonly string[];
   readonly toolCalls: readonly PlannedToolCall[];
   readonly finishReason: string;
+  /** What is embedded, when nothing is completed. */
+  readonly embeddings: EmbeddingRequest | undefined;
   /** JSON text of `usage`; `undefined` to leave it out. */
   readonly usageJson: string | undefined;
 }
@@ -107,11 +110,17 @@ function planText(input: PlanInput): Output {
   };
 }
 
+const NO_OUTPUT: Output = {
+  content: [],
+  toolCalls: [],
+  tokensOut: 0,
+  reasoningTokens: 0,
+  finishReason: "stop",
+};
+
 function planOutput(input: PlanInput): Output {
   const { request, script } = input;
-  if (script.fault === "emptyChoices") {
-    return { content: [], toolCalls: [], tokensOut: 0, reasoningTokens: 0, finishReason: "stop" };
-  }
+  if (script.fault === "emptyChoices" || request.embeddings) return NO_OUTPUT;
   if (request.offersTools && script.toolCall !== undefined)
     return planToolCalls(input, [script.toolCall].flat());
   if (request.forcedTool !== undefined && script.text === undefined) {
@@ -158,6 +167,7 @@ export function createPlan(input: PlanInput): Plan {
     model: input.model,
     stream: input.request.stream,
     includeUsage: input.request.includeUsage,
+    embeddings: input.request.embeddings,
     reasoning: input.personality.showsReasoning ? reasoningTokens(output.reasoningTokens) : [],
     usageJson: usageText(input, counts),
   };

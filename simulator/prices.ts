@@ -38,6 +38,9 @@ const ROWS: readonly PriceRow[] = [
   ["openai", "gpt-5.4-mini", "0.75", "0.075", "0.75", "4.5"],
   ["openai", "demo-model", "0.123457", "0.012347", "0.154321", "0.987653"],
   ["openai", "sim-model", "1.000001", "0.100003", "1.250007", "4.000009"],
+  ["openai", "text-embedding-3-small", "0.02", "0.02", "0.02", "0"],
+  ["openai", "sim-embedding", "0.123457", "0.123457", "0.123457", "0"],
+  ["openai", "other-embedding", "0.234561", "0.234561", "0.234561", "0"],
   ["deepseek", "deepseek-flash", "0.15", "0.003", "0.15", "0.6"],
   ["deepseek", "deepseek-v4-pro", "0.66", "0.022", "0.66", "1.98"],
   ["deepseek", "demo-model", "0.098765", "0.009877", "0.098765", "0.543211"],
@@ -49,6 +52,7 @@ const ROWS: readonly PriceRow[] = [
   ["anthropic", "sim-model", "3.000001", "0.300003", "3.750007", "15.000011"],
   ["gemini", "gemini-2.5-flash", "0.3", "0.03", "0.3", "2.5"],
   ["gemini", "sim-model", "0.300007", "0.030001", "0.300007", "2.500003"],
+  ["gemini", "sim-embedding", "0.150007", "0.150007", "0.150007", "0"],
 ];
 
 export const LIST_PRICES: readonly ListPrice[] = ROWS.map(

@@ -74,10 +74,7 @@ export function createRouting(
     aliases: config.aliases,
     defaultChain: config.defaultChain,
     disabled: config.disabled,
-    medianMs: (candidate: Candidate, streamed) => {
-      const { firstTokenLatency, answerLatency } = health.of(candidate);
-      return (streamed ? firstTokenLatency : answerLatency).medianMs();
-    },
+    medianMs: (candidate: Candidate, method) => health.of(candidate).latency[method].medianMs(),
   });
   return { config, router, providers, prices: book, contextWindows, isKnownModel: isKnown };
 }

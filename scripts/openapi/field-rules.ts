@@ -1,8 +1,9 @@
-import { type DescField, getOption, hasOption } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, getOption, hasOption } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
   type FieldRules,
   field as fieldRules,
+  message as messageRules,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { JsonObject } from "./json-types.ts";
 
@@ -20,13 +21,22 @@ export function constraintsOf(field: DescField): Constraints {
   if (!hasOption(field, fieldRules)) return NONE;
   const rules = getOption(field, fieldRules);
   const constraints = fromRules(rules);
-  const cel = rules.cel.map((rule) => capitalise(`${rule.message || rule.expression}.`));
+  const cel = rules.cel.map(toSentence);
   return {
     keywords: constraints.keywords,
     sentences: [...constraints.sentences, ...cel],
     required: rules.required || refusesDefault(field, rules),
   };
 }
+
+/** What protovalidate demands of a message as a whole, as sentences. */
+export function sentencesOf(message: DescMessage): readonly string[] {
+  if (!hasOption(message, messageRules)) return [];
+  return getOption(message, messageRules).cel.map(toSentence);
+}
+
+const toSentence = (rule: { readonly message: string; readonly expression: string }): string =>
+  capitalise(`${rule.message || rule.expression}.`);
 
 type RulesOf = { readonly keywords: JsonObject; readonly sentences: readonly string[] };
 

@@ -5,6 +5,21 @@ const json = (description: string, name: string): JsonObject => ({
   description,
   content: { "application/json": { schema: reference(name) } },
 });
+
+const CALL_HEADERS: readonly JsonObject[] = [
+  {
+    name: "x-llm-gateway-timeout-ms",
+    in: "header",
+    description: "The deadline of the whole call. Unset: `x-stainless-timeout`, else the default.",
+    schema: { type: "integer", minimum: 0 },
+  },
+  {
+    name: "idempotency-key",
+    in: "header",
+    description: "Becomes the request's id; one of more than 36 characters a UUID that is made of it.",
+    schema: { type: "string", minLength: 1 },
+  },
+];
 const FAILED: JsonObject = json("An error in OpenAI's form.", "OpenAiError");
 
 /** The OpenAI-compatible API: only what differs from OpenAI's own documentation is described. */
@@ -18,20 +33,7 @@ export const OPENAI_PATHS: JsonObject = {
         "Every member of OpenAI's request is taken; those that the gateway does not know reach a provider of the same " +
         "dialect untouched, and are named in `x-llm-gateway-ignored` when a provider of another dialect answered. " +
         "Needs a key with the role invoke.",
-      parameters: [
-        {
-          name: "x-llm-gateway-timeout-ms",
-          in: "header",
-          description: "The deadline of the whole call. Unset: `x-stainless-timeout`, else the default.",
-          schema: { type: "integer", minimum: 0 },
-        },
-        {
-          name: "idempotency-key",
-          in: "header",
-          description: "Becomes the request's id; one of more than 36 characters a UUID that is made of it.",
-          schema: { type: "string", minLength: 1 },
-        },
-      ],
+      parameters: CALL_HEADERS,
       requestBody: {
         required: true,
         content: { "application/json": { schema: reference("ChatCompletionRequest") } },
@@ -50,6 +52,30 @@ export const OPENAI_PATHS: JsonObject = {
       },
     },
   },
+  "/v1/embeddings": {
+    post: {
+      operationId: "createEmbeddings",
+      tags: ["OpenAI-compatible"],
+      summary: "Embeddings as OpenAI's clients ask for them",
+      description:
+        "As with chat completions, members that the gateway does not know reach a provider of the same dialect untouched. " +
+        "Only an alias's chain and `fallback_models` are tried, never the default chain: vectors of different models " +
+        "cannot be compared. Needs a key with the role invoke.",
+      parameters: CALL_HEADERS,
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: reference("EmbeddingsRequest") } },
+      },
+      responses: {
+        "200": {
+          description:
+            "The provider's answer. `x-llm-gateway-*` headers say who answered, after how many attempts, for how much.",
+          content: { "application/json": { schema: { type: "object" } } },
+        },
+        default: FAILED,
+      },
+    },
+  },
   "/v1/models": {
     get: {
       operationId: "listOpenAiModels",
@@ -61,6 +87,7 @@ export const OPENAI_PATHS: JsonObject = {
 };
 
 const STRING: JsonObject = { type: "string" };
+const TOKEN: JsonObject = { type: "integer", minimum: 0 };
 const NULLABLE_STRING: JsonObject = { type: ["string", "null"] };
 
 export const OPENAI_SCHEMAS: JsonObject = {
@@ -94,6 +121,39 @@ export const OPENAI_SCHEMAS: JsonObject = {
         maxLength: 128,
       },
       safety_identifier: { ...NULLABLE_STRING, description: "The end user.", maxLength: 128 },
+    },
+    additionalProperties: true,
+  },
+  EmbeddingsRequest: {
+    type: "object",
+    description: "OpenAI's request, of which only what the gateway itself looks at is described.",
+    required: ["model", "input"],
+    properties: {
+      model: { ...STRING, description: "`provider/model`, a bare name or an alias, as in the RPCs." },
+      input: {
+        description: "A text, an array of texts, an array of tokens, or an array of such arrays.",
+        oneOf: [
+          { type: "string", minLength: 1 },
+          { type: "array", minItems: 1, maxItems: 2048, items: { type: "string", minLength: 1 } },
+          { type: "array", minItems: 1, maxItems: 32768, items: TOKEN },
+          { type: "array", minItems: 1, maxItems: 2048, items: { type: "array", minItems: 1, items: TOKEN } },
+        ],
+      },
+      encoding_format: { type: ["string", "null"], enum: ["float", "base64", null] },
+      dimensions: { type: ["integer", "null"], minimum: 1, maximum: 65536 },
+      fallback_models: {
+        type: ["array", "null"],
+        description: "Models to try when `model` fails; the gateway's own member.",
+        maxItems: 8,
+        items: STRING,
+      },
+      metadata: {
+        type: ["object", "null"],
+        description: "Tags for cost attribution; never sent on.",
+        maxProperties: 16,
+        additionalProperties: { type: "string", maxLength: 128 },
+      },
+      user: { ...NULLABLE_STRING, description: "The end user.", maxLength: 128 },
     },
     additionalProperties: true,
   },

@@ -9,7 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { oneof as oneofRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { commentOf } from "./comments.ts";
-import { constraintsOf, refusedEnumNumbers } from "./field-rules.ts";
+import { constraintsOf, refusedEnumNumbers, sentencesOf } from "./field-rules.ts";
 import type { Json, JsonObject } from "./json-types.ts";
 
 /** Messages that the protobuf JSON mapping writes in a form of their own. */
@@ -64,7 +64,7 @@ export class SchemaSet {
     return {
       type: "object",
       title: message.name,
-      ...describe(commentOf(message)),
+      ...describe([commentOf(message), ...sentencesOf(message)].filter((text) => text !== "").join(" ")),
       properties: Object.fromEntries(
         message.fields.map((field) => [field.jsonName, this.#fieldSchema(field)]),
       ),

@@ -62,7 +62,7 @@ export interface CompletionInput {
 }
 
 /** A wire format that a face of the gateway takes and that providers speak, too. */
-export type NativeDialect = "openai-chat" | "openai-responses" | "anthropic-messages";
+export type NativeDialect = "openai-chat" | "openai-responses" | "anthropic-messages" | "openai-embeddings";
 
 /** A request in a dialect, as the caller wrote it: what a provider of the same dialect is sent. */
 export interface NativeRequest {
@@ -73,7 +73,7 @@ export interface NativeRequest {
   readonly body: Readonly<Record<string, unknown>>;
   /** Members that only the gateway understands: they are not sent on. */
   readonly gatewayMembers: readonly string[];
-  /** Paths of what `CompletionInput` cannot say: with any, only providers of the dialect can be asked. */
+  /** Paths of what the input beside it cannot say: with any, only providers of the dialect can be asked. */
   readonly untranslatable: readonly string[];
 }
 

@@ -6,10 +6,12 @@ import type {
   NativeStreamEnd,
   StreamDelta,
 } from "./completion.ts";
+import type { EmbeddingInput, NativeEmbeddings } from "./embedding.ts";
 import type { ErrorReason } from "./error-table.ts";
 import { GatewayError, type GatewayErrorOptions } from "./errors.ts";
 import type { Principal, RateLimitStatus } from "./keys.ts";
 import type { AttemptOutcomeKind, BillingState, UsageSource } from "./ledger.ts";
+import type { ModelInput } from "./model-input.ts";
 import type { PicoUsd } from "./money.ts";
 import type { Price } from "./price.ts";
 import type { Recovery } from "./route.ts";
@@ -42,13 +44,23 @@ export interface GatewayCall {
   readonly onAdmitted?: ((limits: RateLimitStatus) => void) | undefined;
 }
 
+/** One call, with what the model is to read. */
+export interface ModelCall extends GatewayCall {
+  readonly input: ModelInput;
+  /** The same request as its caller wrote it, from a face that speaks a dialect of providers. */
+  readonly native?: NativeRequest | undefined;
+}
+
 /** One completion. */
-export interface CompletionCall extends GatewayCall {
+export interface CompletionCall extends ModelCall {
   readonly input: CompletionInput;
   /** What becomes of a stream that breaks off. Undefined: as the route says. */
   readonly recovery?: Recovery | undefined;
-  /** The same request as its caller wrote it, from a face that speaks a dialect of providers. */
-  readonly native?: NativeRequest | undefined;
+}
+
+/** One call for embeddings. */
+export interface EmbeddingCall extends ModelCall {
+  readonly input: EmbeddingInput;
 }
 
 /** One attempt, as answers report it. */
@@ -99,6 +111,18 @@ export interface SinkRecovery {
   restarted(provider: string, model: string, reason: ErrorReason): void;
 }
 
+export interface EmbeddingResult {
+  readonly provider: string;
+  readonly model: string;
+  /** In the order of what was embedded, all of one length. */
+  readonly vectors: readonly Float32Array[];
+  readonly attempts: readonly AttemptReport[];
+  /** As in `CompletionResult`. */
+  readonly replayed: boolean;
+  /** Set when the provider speaks the dialect of a native request; never of a replayed answer. */
+  readonly native?: NativeEmbeddings | undefined;
+}
+
 /** Where a streamed completion goes. A promise means: the caller is slow, wait. */
 export interface CompletionSink {
   /** Without it there is no fallback after `started`. */
@@ -111,7 +135,7 @@ export interface CompletionSink {
   deltas(deltas: readonly StreamDelta[], native?: string): Promise<void> | undefined;
 }
 
-/** A completion that failed, with every attempt that was made: they may have cost money. */
+/** A completion, or a call for embeddings, that failed, with every attempt that was made: they may have cost money. */
 export class CompletionError extends GatewayError {
   override readonly name = "CompletionError";
   readonly attempts: readonly AttemptReport[];
@@ -148,6 +172,12 @@ export interface Gateway {
   complete(call: CompletionCall): Promise<CompletionResult>;
   /** Resolves at the end of the stream. @throws as `complete`, also after deltas were delivered. */
   stream(call: CompletionCall, sink: CompletionSink): Promise<StreamResult>;
+  /**
+   * Only providers that make embeddings are asked, and never those of the default chain: vectors of different models
+   * cannot be compared.
+   * @throws as `complete`
+   */
+  embed(call: EmbeddingCall): Promise<EmbeddingResult>;
   /** The models that a key may use, by name. */
   models(principal: Principal): readonly ModelEntry[];
 }

@@ -5,11 +5,16 @@ import type { ReceivedOutput } from "./provider-error.ts";
 import type { Claim, Ending } from "./replay.ts";
 import type { Usage } from "./usage.ts";
 
+/** What a caller asked the gateway for; also the names of the RPCs. */
+export type CallMethod = "Complete" | "StreamComplete" | "Embed";
+
 /**
  * The glossary of the ledger. An **attempt** is one call to one provider; a **request** has one or more.
  * An attempt is **opened** (its intent) before the provider is called and **settled** (its outcome) exactly once.
  */
 export interface AttemptIntent {
+  /** What was called; undefined in a journal of a version that knew completions only. */
+  readonly method?: CallMethod | undefined;
   /** UUIDv7 made by the gateway. */
   readonly attemptId: string;
   readonly requestId: string;
@@ -83,7 +88,7 @@ export interface AttemptOutcome {
 export interface RequestLogEntry {
   readonly requestId: string;
   readonly apiKeyId: string;
-  readonly method: "Complete" | "StreamComplete";
+  readonly method: CallMethod;
   /** The model as the caller named it. */
   readonly requestedModel: string;
   /** Provider and model of the last attempt; undefined when there was none. */

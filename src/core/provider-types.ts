@@ -46,7 +46,7 @@ export const PROVIDER_TYPES: Readonly<Record<ProviderTypeName, ProviderType>> = 
     headerVariables: { "openai-organization": "OPENAI_ORGANIZATION", "openai-project": "OPENAI_PROJECT" },
     priceList: "openai",
     defaultModel: "gpt-5-mini",
-    bareModels: /^(gpt-|chatgpt-|o\d)[^/]*$/,
+    bareModels: /^(gpt-|chatgpt-|text-embedding-|o\d)[^/]*$/,
   }),
   deepseek: hosted("DEEPSEEK", "https://api.deepseek.com", {
     priceList: "deepseek",

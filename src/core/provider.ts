@@ -6,6 +6,7 @@ import type {
   StreamEnd,
   StreamSink,
 } from "./completion.ts";
+import type { EmbeddingAbilities, EmbeddingAnswer, EmbeddingInput } from "./embedding.ts";
 
 /** Limits of one call, in milliseconds from the call's start (idle: between two events). */
 export interface CallTimeouts {
@@ -45,8 +46,22 @@ export interface ProviderCall extends ProviderCallFrame {
   readonly native?: NativeRequest | undefined;
 }
 
+/** A call for embeddings. */
+export interface EmbeddingProviderCall extends ProviderCallFrame {
+  readonly input: EmbeddingInput;
+  /** As in `ProviderCall`. */
+  readonly native?: NativeRequest | undefined;
+}
+
+/** The part of a provider that makes embeddings. */
+export interface Embedder {
+  readonly abilities: EmbeddingAbilities;
+  /** As the calls of `Provider`. */
+  embed(call: EmbeddingProviderCall): Promise<EmbeddingAnswer>;
+}
+
 /**
- * One provider. Both calls make exactly one HTTP request: no hidden retry.
+ * One provider. The calls make exactly one HTTP request: no hidden retry.
  * @throws ProviderError and nothing else (programmer errors aside).
  */
 export interface Provider {
@@ -56,5 +71,7 @@ export interface Provider {
   complete(call: ProviderCall): Promise<ProviderAnswer>;
   /** Resolves only after the provider's terminal event; a stream that merely ends is PROVIDER_STREAM_CUT. */
   stream(call: ProviderCall, sink: StreamSink): Promise<StreamEnd>;
+  /** Undefined for one that makes no embeddings. */
+  readonly embedder?: Embedder | undefined;
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { StreamDelta } from "./completion.ts";
 import type { ErrorReason } from "./error-table.ts";
-import type { AttemptReport, CompletionResult, StreamResult } from "./gateway.ts";
+import type { AttemptReport, CompletionResult, EmbeddingResult, StreamResult } from "./gateway.ts";
 
 /** Names one call for good: a request id that its caller chose, and what the call asks for. */
 export interface Claim {
@@ -20,6 +20,7 @@ export interface Delivered {
 /** How a call ended, with all that its caller was told: what a repetition is told again. */
 export type Conclusion =
   | { readonly kind: "completed"; readonly result: Omit<CompletionResult, "replayed"> }
+  | { readonly kind: "embedded"; readonly result: Omit<EmbeddingResult, "replayed"> }
   | {
       readonly kind: "streamed";
       readonly delivered: Delivered;

@@ -1,6 +1,6 @@
 import type { ErrorReason } from "./error-table.ts";
 import type { GatewayError } from "./errors.ts";
-import type { AttemptOutcome } from "./ledger.ts";
+import type { AttemptOutcome, CallMethod } from "./ledger.ts";
 import type { PicoUsd } from "./money.ts";
 
 /**
@@ -43,7 +43,7 @@ export interface RequestTelemetry {
     readonly provider: string;
     readonly model: string;
     readonly ordinal: number;
-    readonly streamed: boolean;
+    readonly method: CallMethod;
   }): AttemptTelemetry;
   retryScheduled(retry: {
     readonly provider: string;
@@ -87,10 +87,11 @@ export interface AttemptTelemetry {
 export interface RequestEnd {
   readonly error: GatewayError | undefined;
   readonly latencyMs: number;
-  /** Of a completion; undefined for all other calls. */
+  /** Of a completion, or of embeddings; undefined for all other calls. */
   readonly completion: CompletionEnd | undefined;
 }
 
+/** What a call of a model came to. */
 export interface CompletionEnd {
   /** The model as the caller named it. */
   readonly requestedModel: string;

@@ -1,5 +1,6 @@
 import { BoundedMap } from "../core/bounded-map.ts";
 import type { Clock } from "../core/clock.ts";
+import type { CallMethod } from "../core/ledger.ts";
 import { type Candidate, candidateName } from "../core/model-name.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import {
@@ -13,10 +14,8 @@ import { createLatencyTracker, type LatencyTracker } from "../resilience/latency
 /** What is known of one candidate's recent behaviour. */
 export interface CandidateHealth {
   readonly breaker: CircuitBreaker;
-  /** Of whole unary answers. */
-  readonly answerLatency: LatencyTracker;
-  /** Of first tokens of streams. */
-  readonly firstTokenLatency: LatencyTracker;
+  /** By what was asked for: of whole answers, and of the first tokens of streams. */
+  readonly latency: Readonly<Record<CallMethod, LatencyTracker>>;
 }
 
 export interface CandidateHealthRegistry {
@@ -40,8 +39,11 @@ export function createCandidateHealthRegistry(
           (state) => telemetry.breakerChanged({ ...candidate, state }),
           breakerOptions,
         ),
-        answerLatency: createLatencyTracker(clock),
-        firstTokenLatency: createLatencyTracker(clock),
+        latency: {
+          Complete: createLatencyTracker(clock),
+          StreamComplete: createLatencyTracker(clock),
+          Embed: createLatencyTracker(clock),
+        },
       }));
     },
   };

@@ -1,4 +1,4 @@
-import type { CompletionInput } from "../core/completion.ts";
+import type { ModelInput } from "../core/model-input.ts";
 import { ProviderError } from "../core/provider-error.ts";
 import type { CountedTokens, UsageEstimator } from "../pricing/usage-estimator.ts";
 import { lostRace } from "./lost-race.ts";
@@ -31,7 +31,7 @@ export function maxCountMs(result: AttemptResult, signal: AbortSignal): number {
 export async function countAttempt(
   estimator: UsageEstimator,
   attempt: {
-    readonly input: CompletionInput;
+    readonly input: ModelInput;
     readonly output: ReceivedText;
     readonly result: AttemptResult;
     readonly maxMs: number;

@@ -1,39 +1,45 @@
 import type { ProviderAnswer, StreamEnd } from "../core/completion.ts";
+import type { EmbeddingAnswer } from "../core/embedding.ts";
 import type { ErrorReason } from "../core/error-table.ts";
 import { GatewayError } from "../core/errors.ts";
 import type {
   CompletionCall,
   CompletionResult,
   CompletionSink,
+  EmbeddingCall,
+  EmbeddingResult,
   Gateway,
   StreamResult,
 } from "../core/gateway.ts";
+import type { CallMethod } from "../core/ledger.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { CallMemory } from "../core/replay.ts";
 import type { Recovery } from "../core/route.ts";
 import { partTexts } from "../pricing/usage-estimator.ts";
 import type { Router } from "../routing/router.ts";
 import { createDeliveryRecorder } from "./delivery-recorder.ts";
+import { embeddingExecution, embeddingResult, repeatableEmbedding } from "./embedding-call.ts";
+import { type Executed, type Execution, executeCall, type GatewayDependencies } from "./execute-call.ts";
+import type { Fingerprint } from "./fingerprint.ts";
 import {
-  type Executed,
-  type Execution,
-  executeCompletion,
-  type GatewayDependencies,
-} from "./execute-completion.ts";
-import type { CompletionMethod, Fingerprint } from "./fingerprint.ts";
-import { type CallRecord, createRepeatableCalls, type RepeatableCall } from "./repeatable-calls.ts";
+  type CallRecord,
+  createRepeatableCalls,
+  otherMethod,
+  type RepeatableCall,
+} from "./repeatable-calls.ts";
 import type { Answered, Invoke } from "./run-attempt.ts";
+import { suitableForCompletion } from "./suitability.ts";
 
 /** What a reload of the configuration replaces, as one. */
 export type GatewayRouting = Pick<GatewayDependencies, "router" | "providers" | "prices" | "contextWindows">;
 
 export interface RunningGateway extends Gateway {
-  /** Completions that have not ended, including those whose caller is gone already. */
+  /** Calls of models that have not ended, including those whose caller is gone already. */
   readonly active: number;
-  /** Resolves when no completion is active. */
+  /** Resolves when none is active. */
   idle(): Promise<void>;
   /**
-   * For completions from now on; those under way end with what they began with. Resolves when the last of them has
+   * For calls from now on; those under way end with what they began with. Resolves when the last of them has
    * ended, so that what was replaced may be closed.
    */
   replaceRouting(routing: GatewayRouting): Promise<void>;
@@ -42,7 +48,7 @@ export interface RunningGateway extends Gateway {
 export interface ReplayDependencies {
   readonly memory: CallMemory;
   readonly fingerprint: Fingerprint;
-  /** Text of a streamed answer that is remembered for its repetitions at most. */
+  /** Text of a streamed answer, or bytes of vectors, that are remembered for its repetitions at most. */
   readonly maxReplayBytes: number;
 }
 
@@ -52,7 +58,7 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
   let current = createGeneration(dependencies);
   const generations = new Set([current]);
   const router: Pick<Router, "route"> = {
-    route: (request, streamed) => current.dependencies.router.route(request, streamed),
+    route: (request, method) => current.dependencies.router.route(request, method),
   };
   const repeatable = createRepeatableCalls({ ...dependencies, router });
 
@@ -60,7 +66,7 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     const generation = current;
     generation.enter();
     try {
-      return await executeCompletion(generation.dependencies, execution);
+      return await executeCall(generation.dependencies, execution);
     } finally {
       generation.leave();
     }
@@ -83,6 +89,14 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     const delivery = createDelivery(call, sink, recovery);
     const end = await execute({ ...asked("StreamComplete", call), ...delivery, record });
     return { ...streamResult(end), native: end.answer.native };
+  }
+
+  async function embedOnce(
+    call: EmbeddingCall,
+    record: CallRecord<EmbeddingAnswer> | undefined,
+  ): Promise<EmbeddingResult> {
+    const end = await execute(embeddingExecution(call, record));
+    return { ...embeddingResult(end), native: end.answer.native };
   }
 
   const unaryCall = (call: CompletionCall): RepeatableCall<ProviderAnswer, CompletionResult> => ({
@@ -144,6 +158,11 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     stream(call, sink) {
       return call.repeatable ? repeatable.run(streamedCall(call, sink)) : streamOnce(call, sink, undefined);
     },
+    embed(call) {
+      if (!call.repeatable) return embedOnce(call, undefined);
+      const once = (record: CallRecord<EmbeddingAnswer>) => embedOnce(call, record);
+      return repeatable.run(repeatableEmbedding(call, { execute: once, maxReplayBytes }));
+    },
     models(principal) {
       const { clock, router, prices } = current.dependencies;
       const at = clock.now();
@@ -155,12 +174,12 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
   };
 }
 
-function asked(method: CompletionMethod, call: CompletionCall) {
-  const { input, native } = call;
-  return { method, call, input, native, streamed: method === "StreamComplete" };
+function asked(method: CallMethod, call: CompletionCall) {
+  const suitable = suitableForCompletion(call.native);
+  return { method, call, suitable, streamed: method === "StreamComplete" };
 }
 
-/** The completions that began with the same routing. */
+/** The calls that began with the same routing. */
 function createGeneration(dependencies: GatewayDependencies) {
   let active = 0;
   let waiters: (() => void)[] = [];
@@ -183,9 +202,6 @@ function createGeneration(dependencies: GatewayDependencies) {
     },
   };
 }
-
-/** The method is a part of the fingerprint. */
-const otherMethod = () => new TypeError("the answer of one method cannot be replayed by another");
 
 /** Without the provider's own text: what is remembered is what it means. */
 function unaryResult({ answer, candidate, attempts }: Executed<ProviderAnswer>): CompletionResult {

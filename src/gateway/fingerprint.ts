@@ -1,11 +1,9 @@
 import { createHmac } from "node:crypto";
-import type { CompletionCall } from "../core/gateway.ts";
-import type { RequestLogEntry } from "../core/ledger.ts";
-
-export type CompletionMethod = RequestLogEntry["method"];
+import type { ModelCall } from "../core/gateway.ts";
+import type { CallMethod } from "../core/ledger.ts";
 
 /** Says by 128 bits what a call asks for. Keyed, so that what is stored of it confirms no guess at a prompt. */
-export type Fingerprint = (method: CompletionMethod, call: CompletionCall) => string;
+export type Fingerprint = (method: CallMethod, call: ModelCall) => string;
 
 const FINGERPRINT_BYTES = 16;
 
@@ -24,7 +22,7 @@ export function createFingerprint(key: Uint8Array): Fingerprint {
 }
 
 /** Without those that came from the key: an operator may change them between two calls. */
-function ownTags({ tags, principal }: CompletionCall): Readonly<Record<string, string>> {
+function ownTags({ tags, principal }: ModelCall): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(tags).filter(([name, value]) => principal.tags[name] !== value));
 }
 

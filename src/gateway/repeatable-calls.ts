@@ -1,13 +1,14 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
-import { type CompletionCall, CompletionError, type GatewayCall } from "../core/gateway.ts";
+import { CompletionError, type GatewayCall, type ModelCall } from "../core/gateway.ts";
 import type { RateLimiter } from "../core/keys.ts";
+import type { CallMethod } from "../core/ledger.ts";
 import type { CallMemory, Claim, Conclusion, Delivered, Ending, Remembered } from "../core/replay.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
 import type { Router } from "../routing/router.ts";
 import { admit } from "./admit.ts";
-import type { Executed } from "./execute-completion.ts";
-import type { CompletionMethod, Fingerprint } from "./fingerprint.ts";
+import type { Executed } from "./execute-call.ts";
+import type { Fingerprint } from "./fingerprint.ts";
 import { failedBefore, failedTogether, nothingToReplay, requestIdReused } from "./replay-error.ts";
 import { createRequestScope, type RequestScope } from "./request-scope.ts";
 import type { Answered } from "./run-attempt.ts";
@@ -29,8 +30,8 @@ export interface CallRecord<A extends Answered> {
 
 /** One repeatable call: how it is made, and how its caller is told again what an earlier one came to. */
 export interface RepeatableCall<A extends Answered, R> {
-  readonly call: CompletionCall;
-  readonly method: CompletionMethod;
+  readonly call: ModelCall;
+  readonly method: CallMethod;
   execute(record: CallRecord<A>): Promise<R>;
   /** What repetitions of a call that ended well get. */
   conclusionOf(end: Executed<A>): Conclusion | "not_kept";
@@ -171,7 +172,7 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
     async run<A extends Answered, R>(repeatable: RepeatableCall<A, R>): Promise<R> {
       const { call, method } = repeatable;
       // A repetition needs the same rights as the call.
-      dependencies.router.route(call, method === "StreamComplete");
+      dependencies.router.route(call, method);
       const claim: Claim = {
         apiKeyId: call.principal.apiKeyId,
         requestId: call.requestId,
@@ -191,6 +192,9 @@ export function createRepeatableCalls(dependencies: RepeatableCallsDependencies)
     },
   };
 }
+
+/** The method is a part of the fingerprint. */
+export const otherMethod = () => new TypeError("the answer of one method cannot be replayed by another");
 
 /** Neither part can contain the space. */
 const keyOf = ({ apiKeyId, requestId }: Claim) => `${apiKeyId} ${requestId}`;
@@ -213,8 +217,7 @@ async function repeat<A extends Answered, R>(
     throw nothingToReplay(conclusion);
   }
   telemetry.replayed(conclusion.kind === "failed" ? "failed" : "answered");
-  if (conclusion.kind !== "completed" && conclusion.delivered)
-    await repeatable.redeliver(conclusion.delivered);
+  if ("delivered" in conclusion && conclusion.delivered) await repeatable.redeliver(conclusion.delivered);
   if (conclusion.kind === "failed") throw failedBefore(conclusion);
   return repeatable.replay(conclusion);
 }

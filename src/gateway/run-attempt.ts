@@ -1,8 +1,9 @@
 import type { Clock } from "../core/clock.ts";
-import type { CompletionInput, StreamDelta } from "../core/completion.ts";
+import type { StreamDelta } from "../core/completion.ts";
 import type { GatewayCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
-import type { AttemptIntent, AttemptOutcome, Ledger } from "../core/ledger.ts";
+import type { AttemptIntent, AttemptOutcome, CallMethod, Ledger } from "../core/ledger.ts";
+import type { ModelInput } from "../core/model-input.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { PicoUsd } from "../core/money.ts";
 import type { PriceBook } from "../core/price.ts";
@@ -59,9 +60,10 @@ export type AttemptEnd<A extends Answered> = {
 );
 
 export interface AttemptOptions<A extends Answered> {
+  readonly method: CallMethod;
   readonly call: GatewayCall;
   /** What the model reads, for estimates. */
-  readonly input: CompletionInput;
+  readonly input: ModelInput;
   readonly candidate: Candidate;
   readonly provider: Provider;
   readonly ordinal: number;
@@ -110,7 +112,7 @@ export async function runAttempt<A extends Answered>(
     attemptId: intent.attemptId,
     ...candidate,
     ordinal,
-    streamed,
+    method: options.method,
   });
 
   const startedAtMs = clock.monotonicMs();
@@ -256,8 +258,9 @@ function createIntent<A extends Answered>(
   prices: PriceBook,
   occurredAt: Date,
 ): AttemptIntent {
-  const { call, candidate, ordinal, streamed, estimatedTokensIn } = options;
+  const { method, call, candidate, ordinal, streamed, estimatedTokensIn } = options;
   return {
+    method,
     attemptId: newId(),
     requestId: call.requestId,
     ordinal,

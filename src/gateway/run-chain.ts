@@ -1,7 +1,8 @@
-import type { CompletionInput } from "../core/completion.ts";
 import type { ContextWindows } from "../core/context-windows.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { GatewayCall } from "../core/gateway.ts";
+import type { CallMethod } from "../core/ledger.ts";
+import type { ModelInput } from "../core/model-input.ts";
 import type { Candidate } from "../core/model-name.ts";
 import type { CancelledStreams, Provider } from "../core/provider.ts";
 import { ProviderError } from "../core/provider-error.ts";
@@ -39,9 +40,10 @@ export interface ChainDependencies extends AttemptDependencies {
 }
 
 export interface ChainOptions<A extends Answered> {
+  readonly method: CallMethod;
   readonly call: GatewayCall;
   /** What the model reads, for estimates. */
-  readonly input: CompletionInput;
+  readonly input: ModelInput;
   readonly chain: readonly Candidate[];
   readonly scope: RequestScope;
   readonly streamed: boolean;
@@ -137,10 +139,10 @@ function mayHedge<A extends Answered>(
   options: ChainOptions<A>,
   turn: Turn,
 ): boolean {
-  const { scope, streamed } = options;
+  const { scope, method } = options;
   const health = dependencies.health.of(turn.candidate);
   if (scope.endedBy() || health.breaker.refuses || isTooSlow(dependencies, options, turn)) return false;
-  const expectedMs = medianMsOf(health, streamed) ?? 0;
+  const expectedMs = health.latency[method].medianMs() ?? 0;
   if (expectedMs > scope.remainingMs() || !dependencies.retryBudget.spend()) return false;
   // For the count of the one that will lose.
   dependencies.estimator.warmUp();
@@ -199,19 +201,15 @@ async function tryCandidate<A extends Answered>(
 
 const hasDelivered = ({ outcome }: AttemptEnd<Answered>) => outcome.timeToFirstTokenMs !== undefined;
 
-/** What callers waited for lately: the first token of streams, else whole answers. */
-const medianMsOf = ({ answerLatency, firstTokenLatency }: CandidateHealth, streamed: boolean) =>
-  (streamed ? firstTokenLatency : answerLatency).medianMs();
-
 /** With a fallback at hand: would this candidate probably run into its own limit, to be paid for nothing? */
 function isTooSlow<A extends Answered>(
   { health, providers }: ChainDependencies,
-  { scope, streamed }: ChainOptions<A>,
+  { scope, streamed, method }: ChainOptions<A>,
   { candidate, fallbackLeft }: Turn,
 ): boolean {
   const policy = providers.get(candidate.provider)?.timeouts;
   if (!fallbackLeft || !policy) return false;
-  const medianMs = medianMsOf(health.of(candidate), streamed);
+  const medianMs = health.of(candidate).latency[method].medianMs();
   if (medianMs === undefined) return false;
   const { firstTokenMs } = attemptTimeouts({
     remainingMs: scope.remainingMs(),
@@ -228,7 +226,7 @@ async function attemptWithPermit<A extends Answered>(
   turn: Turn,
   guard: { readonly permit: BreakerPermit; readonly health: CandidateHealth },
 ): Promise<AttemptEnd<A>> {
-  const { call, scope, streamed } = options;
+  const { method, call, scope, streamed } = options;
   const { permit, health } = guard;
   const { ordinals } = turn;
   let ordinal: number | undefined;
@@ -238,6 +236,7 @@ async function attemptWithPermit<A extends Answered>(
     if (!configured) throw new GatewayError("INTERNAL", `no provider named ${turn.candidate.provider}`);
     ordinal = ++ordinals.last;
     end = await runAttempt(dependencies, {
+      method,
       call,
       input: options.input,
       candidate: turn.candidate,
@@ -268,9 +267,9 @@ async function attemptWithPermit<A extends Answered>(
   options.onAttempt(end);
   if (end.kind === "answered") {
     permit.succeeded();
-    if (!streamed) health.answerLatency.add(end.outcome.latencyMs);
-    if (end.outcome.timeToFirstTokenMs !== undefined)
-      health.firstTokenLatency.add(end.outcome.timeToFirstTokenMs);
+    const { latencyMs, timeToFirstTokenMs } = end.outcome;
+    const waitedMs = streamed ? timeToFirstTokenMs : latencyMs;
+    if (waitedMs !== undefined) health.latency[method].add(waitedMs);
   } else if (end.error.countsForBreaker) permit.failed();
   else permit.neutral();
   return end;

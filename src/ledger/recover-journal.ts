@@ -59,7 +59,7 @@ function lostRequestToJson(lastAttempt: AttemptIntent): string {
   const { requestId, apiKeyId, provider, model, tags, endUser, occurredAt } = lastAttempt;
   return requestToJson(lastAttempt.attemptId, {
     ...{ requestId, apiKeyId, provider, model, tags, endUser, occurredAt },
-    method: lastAttempt.streamed ? "StreamComplete" : "Complete",
+    method: lastAttempt.method ?? (lastAttempt.streamed ? "StreamComplete" : "Complete"),
     requestedModel: `${provider}/${model}`,
     status: "error",
     errorReason: "INTERNAL",

@@ -1,9 +1,10 @@
 import type { AttemptReport } from "../core/gateway.ts";
 import type { Conclusion } from "../core/replay.ts";
+import { decodeVector, encodeVector } from "../core/vector-codec.ts";
 
 /**
- * How a call ended, as JSON. All of it is text, numbers and flags, but for costs (bigint) and bytes of images; what is
- * undefined is left out.
+ * How a call ended, as JSON. All of it is text, numbers and flags, but for costs (bigint), bytes of images and vectors
+ * (base64 of their little-endian floats); what is undefined is left out.
  */
 export function encodeConclusion(conclusion: Conclusion): Buffer {
   return Buffer.from(JSON.stringify([FORMAT, conclusion], toJson));
@@ -16,6 +17,10 @@ export function decodeConclusion(bytes: Uint8Array): Conclusion | undefined {
   switch (conclusion.kind) {
     case "completed":
       return { ...conclusion, result: withCosts(conclusion.result) };
+    case "embedded": {
+      const vectors = conclusion.result.vectors.map((stored) => decodeVector(String(stored)));
+      return { ...conclusion, result: { ...withCosts(conclusion.result), vectors } };
+    }
     case "streamed":
       return { ...conclusion, result: withCosts(conclusion.result) };
     case "failed":
@@ -29,6 +34,7 @@ export function decodeConclusion(bytes: Uint8Array): Conclusion | undefined {
 const FORMAT = 1;
 
 function toJson(_name: string, value: unknown): unknown {
+  if (value instanceof Float32Array) return encodeVector(value);
   return typeof value === "bigint" ? String(value) : value;
 }
 

@@ -33,6 +33,9 @@ export interface PriceCatalog {
  */
 const INEXPRESSIBLE_PRICES = ["requests_kcount", "output_citation_mtok"] as const;
 
+/** Models that make embeddings put out no tokens, so that the list states no price of any: it is zero, and no guess. */
+const EMBEDDING_MODEL = /embed|^voyage-/i;
+
 const TIME_OF_DAY = /^([01]\d|2[0-3]):([0-5]\d):00Z$/;
 
 /**
@@ -134,13 +137,18 @@ function toVersions(provider: string, model: string, info: ModelInfo): PriceVers
           ? createSchedule({ windows: laterWindows, outside: true })
           : undefined;
       const base = { provider, model, source: GENAI_PRICES_SOURCE, validFrom, validTo, schedule };
-      versions.push(createPriceVersion({ ...base, ...toTieredUnitPrices(prices) }));
+      versions.push(createPriceVersion({ ...base, ...toTieredUnitPrices(withoutOutput(info.id, prices)) }));
       validTo = validFrom ?? validTo;
     }
     if (window) laterWindows.unshift(window);
     if (!constraint) break;
   }
   return versions;
+}
+
+function withoutOutput(model: string, prices: ModelPrice): ModelPrice {
+  const isWhole = prices.input_mtok === undefined || prices.output_mtok !== undefined;
+  return isWhole || !EMBEDDING_MODEL.test(model) ? prices : { ...prices, output_mtok: 0 };
 }
 
 function parseDate(date: string): Date {

@@ -1,4 +1,6 @@
 import type { CompletionInput, MessagePart } from "../core/completion.ts";
+import type { EmbeddingInput } from "../core/embedding.ts";
+import { isEmbeddingInput, type ModelInput } from "../core/model-input.ts";
 
 /**
  * A heuristic that costs next to nothing: for admission before a call, for attempts that no process lived to see,
@@ -15,8 +17,26 @@ const TOKENS_PER_IMAGE = 1_000;
 /** What GPT-4o charges for low detail, at any size. */
 const TOKENS_PER_LOW_DETAIL_IMAGE = 85;
 
-/** Tokens of a completion's input: UTF-8 bytes of all that the model reads / 4, rounded up, plus its images. */
-export function estimateTokensIn(input: CompletionInput): number {
+/**
+ * Tokens of an input: UTF-8 bytes of all that the model reads / 4, rounded up, plus its images; tokens that are given
+ * as such are counted as they are.
+ */
+export function estimateTokensIn(input: ModelInput): number {
+  return isEmbeddingInput(input) ? estimateEmbedded(input) : estimateCompletion(input);
+}
+
+function estimateEmbedded({ embedded }: EmbeddingInput): number {
+  if (embedded.kind === "tokens") return countTokens(embedded.sequences);
+  // No provider bills less than a token for a text.
+  return embedded.texts.reduce((sum, text) => sum + tokensOfBytes(byteLength(text)), 0);
+}
+
+/** Tokens that are given as such. */
+export function countTokens(sequences: readonly (readonly number[])[]): number {
+  return sequences.reduce((sum, { length }) => sum + length, 0);
+}
+
+function estimateCompletion(input: CompletionInput): number {
   let bytes = 0;
   let tokens = 0;
   for (const message of input.messages) {

@@ -1,5 +1,6 @@
 import type { CompletionInput, MessagePart } from "../core/completion.ts";
-import { imageTokens, tokensOfBytes } from "./token-estimator.ts";
+import { isEmbeddingInput, type ModelInput } from "../core/model-input.ts";
+import { countTokens, imageTokens, tokensOfBytes } from "./token-estimator.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Tokens of one attempt as a real tokenizer counts them. */
@@ -22,7 +23,7 @@ export interface UsageEstimator {
   warmUp(): void;
   /** Undefined when it cannot be counted within `maxWaitMs`: then bytes have to do. Never rejects. */
   estimate(
-    attempt: { readonly input: CompletionInput; readonly output: OutputText },
+    attempt: { readonly input: ModelInput; readonly output: OutputText },
     maxWaitMs: number,
   ): Promise<CountedTokens | undefined>;
 }
@@ -55,7 +56,7 @@ export function createUsageEstimator(tokenizer: Pick<Tokenizer, "warmUp" | "coun
       const [outputTokens = 0, ...inputTokens] = counts;
       const kept = inputTokens.reduce((sum, tokens) => sum + tokens, 0);
       return {
-        tokensIn: inTotal(kept, { kept: bytesOf(prefix), total: bytesOf(texts) }) + formatTokens(input),
+        tokensIn: inTotal(kept, { kept: bytesOf(prefix), total: bytesOf(texts) }) + tokensBesides(input),
         tokensOut: inTotal(outputTokens, { kept: bytesOf([output.text]), total: output.outputBytes }),
       };
     },
@@ -63,7 +64,8 @@ export function createUsageEstimator(tokenizer: Pick<Tokenizer, "warmUp" | "coun
 }
 
 /** All that the model reads, images aside. */
-function inputTexts(input: CompletionInput): readonly string[] {
+function inputTexts(input: ModelInput): readonly string[] {
+  if (isEmbeddingInput(input)) return input.embedded.kind === "texts" ? input.embedded.texts : [];
   const texts: (string | undefined)[] = [];
   for (const { name, parts } of input.messages) texts.push(name, ...parts.flatMap(partTexts));
   for (const tool of input.tools) texts.push(tool.name, tool.description, tool.parametersJsonSchema);
@@ -86,6 +88,12 @@ export function partTexts(part: MessagePart): readonly string[] {
     default:
       return part satisfies never;
   }
+}
+
+/** What comes on top of the texts. */
+function tokensBesides(input: ModelInput): number {
+  if (!isEmbeddingInput(input)) return formatTokens(input);
+  return input.embedded.kind === "tokens" ? countTokens(input.embedded.sequences) : 0;
 }
 
 /** What the messages, tools and images add to their texts. */

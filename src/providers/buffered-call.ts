@@ -9,7 +9,7 @@ import type {
 } from "./http-transport.ts";
 import { badResponse, mapTransportFailure, type SeenSoFar } from "./map-error.ts";
 
-/** Largest body of a successful response. The longest answers of today's models stay below 4 MiB. */
+/** Largest body of a successful response, unless told otherwise. The longest answers of today's models stay below 4 MiB. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 /** Of an error's body no more than this is read, and it is not waited for longer than this. */
@@ -28,9 +28,13 @@ export interface BufferedResponse {
  * Posts and gathers the response, whatever its status.
  * @throws ProviderError for what went wrong below HTTP, and PROVIDER_BAD_RESPONSE for a body above the limit.
  */
-export function postBuffered(transport: HttpTransport, request: PostRequest): Promise<BufferedResponse> {
+export function postBuffered(
+  transport: HttpTransport,
+  request: PostRequest,
+  maxBodyBytes = MAX_BODY_BYTES,
+): Promise<BufferedResponse> {
   return new Promise((resolve, reject) => {
-    transport.post(request, (exchange) => new BodyCollector(exchange, { resolve, reject }));
+    transport.post(request, (exchange) => new BodyCollector(exchange, { resolve, reject }, maxBodyBytes));
   });
 }
 
@@ -43,12 +47,14 @@ export interface BodyOutcome {
 export class BodyCollector implements ResponseListener {
   readonly #exchange: Exchange;
   readonly #outcome: BodyOutcome;
+  readonly #maxBodyBytes: number;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
   #status = 0;
   #headers: IncomingHttpHeaders = {};
 
-  constructor(exchange: Exchange, outcome: BodyOutcome) {
+  constructor(exchange: Exchange, outcome: BodyOutcome, maxBodyBytes = MAX_BODY_BYTES) {
+    this.#maxBodyBytes = maxBodyBytes;
     this.#exchange = exchange;
     this.#outcome = outcome;
   }
@@ -64,7 +70,7 @@ export class BodyCollector implements ResponseListener {
     this.#bytes += chunk.length;
     this.#chunks.push(chunk);
     if (isSuccess(this.#status)) {
-      if (this.#bytes > MAX_BODY_BYTES) this.#refuseSize();
+      if (this.#bytes > this.#maxBodyBytes) this.#refuseSize();
     } else if (this.#bytes > MAX_ERROR_BODY_BYTES) {
       this.#exchange.abort();
       this.#resolve();
@@ -102,7 +108,7 @@ export class BodyCollector implements ResponseListener {
   #refuseSize(): void {
     this.#chunks.length = 0;
     this.#exchange.abort();
-    this.#outcome.reject(badResponse(`body exceeds ${MAX_BODY_BYTES} bytes`, this.#seen));
+    this.#outcome.reject(badResponse(`body exceeds ${this.#maxBodyBytes} bytes`, this.#seen));
   }
 }
 

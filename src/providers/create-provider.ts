@@ -60,11 +60,11 @@ export function createProvider(options: ProviderOptions): Provider {
   const baseUrl = parseBaseUrl(options);
   refuseBadKey(options);
   const wire = WIRES[profile];
+  const secrets = [apiKey, aws?.secretAccessKey, aws?.sessionToken].filter((secret) => secret !== undefined);
   return createHttpProvider({
     name,
-    dialects: wire.createDialects(
-      [apiKey, aws?.secretAccessKey, aws?.sessionToken].filter((secret) => secret !== undefined),
-    ),
+    dialects: wire.createDialects(secrets),
+    embeddings: wire.createEmbeddings?.(secrets),
     sign: aws && createAwsSigner(baseUrl, aws),
     transport: new HttpTransport({ origin: baseUrl.origin, connectTimeoutMs, maxSockets }),
     basePath: baseUrl.pathname.replace(/\/+$/, ""),

@@ -1,8 +1,16 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { NativeDialect, ProviderAnswer, StreamEnd, StreamSink } from "../core/completion.ts";
-import type { Provider, ProviderCall, ProviderCallFrame } from "../core/provider.ts";
-import { type BufferedResponse, isSuccess, postBuffered } from "./buffered-call.ts";
+import { countEmbedded, type EmbeddingAnswer } from "../core/embedding.ts";
+import type {
+  Embedder,
+  EmbeddingProviderCall,
+  Provider,
+  ProviderCall,
+  ProviderCallFrame,
+} from "../core/provider.ts";
+import { type BufferedResponse, isSuccess, MAX_BODY_BYTES, postBuffered } from "./buffered-call.ts";
 import type { Dialect } from "./dialect.ts";
+import type { EmbeddingDialect } from "./embedding-dialect.ts";
 import { EventStreamDecoder } from "./event-stream-decoder.ts";
 import { type ErrorContext, mapErrorBody, mapHttpError } from "./http-error.ts";
 import type { HttpTransport, PostRequest } from "./http-transport.ts";
@@ -15,6 +23,8 @@ export interface HttpProviderOptions {
   readonly name: string;
   /** Which it speaks; the first is used for all but native requests in one of the others. */
   readonly dialects: readonly [Dialect, ...Dialect[]];
+  /** How it makes embeddings; undefined when it makes none. */
+  readonly embeddings?: EmbeddingDialect | undefined;
   readonly transport: HttpTransport;
   /** Path of the base URL, without a slash at its end. */
   readonly basePath: string;
@@ -27,6 +37,9 @@ export interface HttpProviderOptions {
 /** Headers, names and values alternating, that authenticate one request. */
 export type Sign = (request: { readonly path: string; readonly body: string }) => Promise<readonly string[]>;
 
+/** Of an embedding's JSON text: 3,072 floats of 17 digits and more. */
+const MAX_BYTES_PER_EMBEDDING = 64 * 1024;
+
 /** A provider that is asked by one POST and answers with JSON or with server-sent events. */
 export function createHttpProvider(options: HttpProviderOptions): Provider {
   return new HttpProvider(options);
@@ -35,6 +48,7 @@ export function createHttpProvider(options: HttpProviderOptions): Provider {
 class HttpProvider implements Provider {
   readonly name: string;
   readonly dialects: ReadonlySet<NativeDialect>;
+  readonly embedder: Embedder | undefined;
   readonly #dialect: Dialect;
   readonly #nativeDialects: ReadonlyMap<NativeDialect, Dialect>;
   readonly #transport: HttpTransport;
@@ -51,6 +65,11 @@ class HttpProvider implements Provider {
       options.dialects.flatMap((each) => (each.nativeDialect ? [[each.nativeDialect, each]] : [])),
     );
     this.dialects = new Set(this.#nativeDialects.keys());
+    const { embeddings } = options;
+    this.embedder = embeddings && {
+      abilities: embeddings.abilities,
+      embed: (call) => this.#embed(embeddings, call),
+    };
     this.#transport = options.transport;
     this.#basePath = options.basePath;
     this.#sign = options.sign;
@@ -78,6 +97,17 @@ class HttpProvider implements Provider {
     const body = readObject(parseJson(response.body));
     if (body?.error !== undefined) throw mapErrorBody(body, context);
     throw badResponse(`${response.headers["content-type"]} instead of an event stream`, context.seen);
+  }
+
+  async #embed(dialect: EmbeddingDialect, call: EmbeddingProviderCall): Promise<EmbeddingAnswer> {
+    const { model, input, native } = call;
+    const asked = { model, input, native: native?.dialect === dialect.nativeDialect ? native : undefined };
+    const content = { path: dialect.toPath(asked), body: dialect.toBody(asked) };
+    const request = await this.#toPostRequest(call, content, false);
+    const maxBytes = Math.max(MAX_BODY_BYTES, countEmbedded(input.embedded) * MAX_BYTES_PER_EMBEDDING);
+    const response = await postBuffered(this.#transport, request, maxBytes);
+    if (!isSuccess(response.status)) throw mapHttpError(response, this.#errorContext(response, dialect));
+    return dialect.fromResponse(response, asked);
   }
 
   close(): Promise<void> {
@@ -114,7 +144,7 @@ class HttpProvider implements Provider {
     return { path, headers, body, timeouts, signal, onSent, readRequestId: this.#readRequestId };
   }
 
-  #errorContext({ status, headers }: BufferedResponse, { errors }: Dialect): ErrorContext {
+  #errorContext({ status, headers }: BufferedResponse, { errors }: Pick<Dialect, "errors">): ErrorContext {
     return {
       rules: errors,
       seen: { providerStatus: status, providerRequestId: this.#readRequestId(headers) },

@@ -2,9 +2,12 @@ import type { ProviderTypeName } from "../core/provider-types.ts";
 import { createAnthropicDialect } from "./anthropic/dialect.ts";
 import { createBedrockDialect } from "./bedrock/dialect.ts";
 import type { Dialect } from "./dialect.ts";
+import type { EmbeddingDialect } from "./embedding-dialect.ts";
 import { createGeminiDialect } from "./gemini/dialect.ts";
+import { createGeminiEmbeddings } from "./gemini/embeddings.ts";
 import { createOpenAiChatDialect } from "./openai-chat/dialect.ts";
 import type { OpenAiChatProfile } from "./openai-chat/profile.ts";
+import { createOpenAiEmbeddings } from "./openai-embeddings/dialect.ts";
 import { azureOpenaiProfile } from "./profiles/azure-openai.ts";
 import { deepseekProfile } from "./profiles/deepseek.ts";
 import { fireworksProfile } from "./profiles/fireworks.ts";
@@ -22,6 +25,8 @@ import { xaiProfile } from "./profiles/xai.ts";
 export interface Wire {
   /** The one that is used, and those in which native requests can be sent, too. `secrets` never appear in an error. */
   createDialects(secrets: readonly string[]): readonly [Dialect, ...Dialect[]];
+  /** How it makes embeddings; undefined when it makes none. */
+  createEmbeddings?(secrets: readonly string[]): EmbeddingDialect | undefined;
   /** Headers that carry the key, names and values alternating. */
   keyHeaders(apiKey: string): readonly string[];
 }
@@ -37,6 +42,7 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
   },
   gemini: {
     createDialects: (secrets) => [createGeminiDialect(secrets)],
+    createEmbeddings: createGeminiEmbeddings,
     keyHeaders: (apiKey) => ["x-goog-api-key", apiKey],
   },
   bedrock: { createDialects: (secrets) => [createBedrockDialect(secrets)], keyHeaders: bearer },
@@ -54,6 +60,7 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
 function openAiChat(profile: OpenAiChatProfile): Wire {
   return {
     createDialects: (secrets) => [createOpenAiChatDialect(profile, secrets)],
+    createEmbeddings: (secrets) => createOpenAiEmbeddings(profile, secrets),
     keyHeaders: (apiKey) => (profile.keyHeader === "api-key" ? ["api-key", apiKey] : bearer(apiKey)),
   };
 }

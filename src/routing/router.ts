@@ -1,5 +1,6 @@
 import { GatewayError } from "../core/errors.ts";
 import type { Principal } from "../core/keys.ts";
+import type { CallMethod } from "../core/ledger.ts";
 import { type Candidate, candidateName, parseModelName } from "../core/model-name.ts";
 import { DEFAULT_ROUTE_POLICY, orderedRoute, type Route, type RoutePolicy } from "../core/route.ts";
 import { orderCandidates } from "./order-candidates.ts";
@@ -8,12 +9,12 @@ export interface RouterOptions {
   readonly providers: ReadonlySet<string>;
   /** Alias → what stands behind it. */
   readonly aliases: ReadonlyMap<string, Route>;
-  /** What follows a model that has no chain of its own and for which the caller named no fallbacks. */
+  /** What follows a model of a completion that has no chain of its own and for which the caller named no fallbacks. */
   readonly defaultChain: readonly Candidate[];
   /** Providers and `provider/model`s that nobody may ask, whatever chain names them. */
   readonly disabled?: ReadonlySet<string>;
   /** How long a caller waited for the candidate lately (first token of a stream, else whole answer). */
-  readonly medianMs?: (candidate: Candidate, streamed: boolean) => number | undefined;
+  readonly medianMs?: (candidate: Candidate, method: CallMethod) => number | undefined;
   /** In [0, 1). @default Math.random */
   readonly random?: () => number;
 }
@@ -30,10 +31,11 @@ export interface RouteRequest {
 export interface Router {
   /**
    * At least one candidate, no candidate twice, none disabled, each allowed to the key: what the caller named is
-   * refused if it is not, what the default chain would add is left out.
+   * refused if it is not, what the default chain would add is left out. Embeddings have no default chain: vectors of
+   * different models cannot be compared.
    * @throws GatewayError MODEL_NOT_FOUND, MODEL_NOT_ALLOWED
    */
-  route(request: RouteRequest, streamed: boolean): readonly Candidate[];
+  route(request: RouteRequest, method: CallMethod): readonly Candidate[];
   /** How the chain of a model is asked: as its alias says, if it is one. */
   policyOf(model: string): RoutePolicy;
   /** The names that this key may ask for, with their chains. */
@@ -54,7 +56,7 @@ export function createRouter(options: RouterOptions): Router {
     return candidate && orderedRoute([candidate]);
   };
 
-  const expandOrThrow = (name: string, request: RouteRequest, streamed: boolean): readonly Candidate[] => {
+  const expandOrThrow = (name: string, request: RouteRequest, method: CallMethod): readonly Candidate[] => {
     const route = expand(name);
     const { principal, endUser, tags = {} } = request;
     const caller = { apiKeyId: principal.apiKeyId, endUser, tags };
@@ -63,7 +65,7 @@ export function createRouter(options: RouterOptions): Router {
       orderCandidates(
         route,
         { name, caller },
-        { random, medianMs: (candidate) => medianMs(candidate, streamed) },
+        { random, medianMs: (candidate) => medianMs(candidate, method) },
       ).filter(isEnabled);
     if (chain && chain.length > 0) return chain;
     const why = chain ? "is disabled" : "has no configured provider";
@@ -82,8 +84,8 @@ export function createRouter(options: RouterOptions): Router {
     return chain.filter((candidate) => candidates.has(candidateName(candidate)));
   };
 
-  const allowedOrThrow = (name: string, request: RouteRequest, streamed: boolean): readonly Candidate[] => {
-    const chain = allowed(request.principal, name, expandOrThrow(name, request, streamed));
+  const allowedOrThrow = (name: string, request: RouteRequest, method: CallMethod): readonly Candidate[] => {
+    const chain = allowed(request.principal, name, expandOrThrow(name, request, method));
     if (chain.length > 0) return chain;
     throw new GatewayError("MODEL_NOT_ALLOWED", `the API key may not use model ${JSON.stringify(name)}`, {
       metadata: { model: name },
@@ -91,10 +93,10 @@ export function createRouter(options: RouterOptions): Router {
   };
 
   return {
-    route(request, streamed) {
+    route(request, method) {
       const { model, fallbackModels, principal } = request;
-      const chain = [model, ...fallbackModels].flatMap((name) => allowedOrThrow(name, request, streamed));
-      if (fallbackModels.length === 0 && !aliases.has(model)) {
+      const chain = [model, ...fallbackModels].flatMap((name) => allowedOrThrow(name, request, method));
+      if (fallbackModels.length === 0 && !aliases.has(model) && method !== "Embed") {
         chain.push(...allowed(principal, "", defaultChain).filter(isEnabled));
       }
       return withoutRepeats(chain);

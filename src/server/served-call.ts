@@ -70,6 +70,10 @@ export abstract class ServedCall implements AuthenticatedCall {
     return this.#principal;
   }
 
+  get inJson(): boolean {
+    return this.request.headers["content-type"]?.includes("json") ?? false;
+  }
+
   get telemetry(): RequestTelemetry {
     if (!this.#requestTelemetry) throw new Error("the call has no telemetry");
     return this.#requestTelemetry;

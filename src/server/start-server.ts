@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { Health } from "../../gen/es/grpc/health/v1/health_pb.ts";
 import { CompletionService } from "../../gen/es/llmgateway/v1/completion_pb.ts";
 import { CostService } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import { EmbeddingService } from "../../gen/es/llmgateway/v1/embedding_pb.ts";
 import { KeyService as KeyServiceDescriptor } from "../../gen/es/llmgateway/v1/key_pb.ts";
 import { ModelService } from "../../gen/es/llmgateway/v1/model_pb.ts";
 import type { Config } from "../config/config.ts";
@@ -23,6 +24,7 @@ import { DEFAULT_SERVER_LIMITS } from "./edge/limits.ts";
 import { type Listener, listen } from "./edge/listener.ts";
 import { completionMethods } from "./handlers/completion.ts";
 import { costMethods } from "./handlers/cost.ts";
+import { embeddingMethods } from "./handlers/embedding.ts";
 import { healthMethods } from "./handlers/health.ts";
 import { keyMethods } from "./handlers/key.ts";
 import { modelMethods } from "./handlers/model.ts";
@@ -63,7 +65,7 @@ export interface Server {
   drain(graceMs: number): Promise<void>;
 }
 
-const SERVICES = [CompletionService, CostService, KeyServiceDescriptor, ModelService];
+const SERVICES = [CompletionService, EmbeddingService, CostService, KeyServiceDescriptor, ModelService];
 
 /** Serves everything on one port. */
 export async function startServer(config: Config, parts: ServerParts): Promise<Server> {
@@ -84,6 +86,7 @@ function createCalls(config: Config, parts: ServerParts, shutdown: AbortSignal):
   return createRpcHandler({
     methods: [
       ...completionMethods(parts.gateway),
+      ...embeddingMethods(parts.gateway),
       ...costMethods(parts),
       ...keyMethods(parts.keys),
       ...modelMethods(parts.gateway),

@@ -47,7 +47,7 @@ const MISNAMED_DEFAULTS = [
   "nodejs_active_requests_total",
 ];
 
-/** All metrics of one gateway, in a registry of its own. Unless said otherwise they count completions. */
+/** All metrics of one gateway, in a registry of its own. Unless said otherwise they count completions and calls for embeddings. */
 export function createMetrics(options: MetricsOptions) {
   // The only type of registry that takes exemplars; it can be rendered as plain text all the same.
   const registry = new Registry<OpenMetricsContentType>();
@@ -68,7 +68,7 @@ function createRequestMetrics(registers: Registries) {
   return {
     requests: new Counter({
       name: "llm_gateway_requests_total",
-      help: "Completions by outcome (ok, error, cancelled) and the provider that was asked last.",
+      help: "Completions and calls for embeddings by outcome (ok, error, cancelled) and the provider that was asked last.",
       labelNames: ["api_key_id", "provider", "status"],
       registers,
     }),
@@ -93,7 +93,7 @@ function createRequestMetrics(registers: Registries) {
     // The types of prom-client take the labels of exemplars for labels of the metric.
     latency: new Histogram<"api_key_id" | "provider" | "trace_id">({
       name: "llm_gateway_latency_seconds",
-      help: "Time from the arrival of a completion to its end.",
+      help: "Time from the arrival of a completion, or of a call for embeddings, to its end.",
       labelNames: ["api_key_id", "provider"],
       buckets: LATENCY_BUCKETS,
       enableExemplars: true,
@@ -101,25 +101,25 @@ function createRequestMetrics(registers: Registries) {
     }),
     overhead: new Histogram({
       name: "llm_gateway_overhead_seconds",
-      help: "Time that the gateway itself added to a completion: all of it minus the waiting for providers.",
+      help: "Time that the gateway itself added to such a call: all of it minus the waiting for providers.",
       buckets: OVERHEAD_BUCKETS,
       registers,
     }),
     rateLimitRefusals: new Counter({
       name: "llm_gateway_rate_limit_refusals_total",
-      help: "Completions refused for a limit of their API key.",
+      help: "Calls refused for a limit of their API key.",
       labelNames: ["api_key_id", "quota"],
       registers,
     }),
     replays: new Counter({
       name: "llm_gateway_replays_total",
-      help: "Completions that were made before under their request id: answered, failed as then, or refused.",
+      help: "Calls that were made before under their request id: answered, failed as then, or refused.",
       labelNames: ["api_key_id", "outcome"],
       registers,
     }),
     calls: new Counter({
       name: "llm_gateway_calls_total",
-      help: "Calls of every method, completions and others, by status code.",
+      help: "Calls of every method, those of models and others, by status code.",
       labelNames: ["method", "code"],
       registers,
     }),

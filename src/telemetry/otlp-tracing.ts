@@ -27,6 +27,7 @@ import {
   ERROR_TYPE,
   GATEWAY,
   GEN_AI,
+  genAiOperation,
   genAiProviderName,
   RPC,
   rpcSystemName,
@@ -166,17 +167,18 @@ function startAttempt(options: {
   readonly requestId: string;
   readonly attempt: AttemptStart;
 }): AttemptSpan {
-  const { attemptId, provider, model, ordinal, streamed } = options.attempt;
+  const { attemptId, provider, model, ordinal, method } = options.attempt;
+  const operation = genAiOperation(method);
   const span = options.tracer.startSpan(
-    `chat ${model}`,
+    `${operation} ${model}`,
     {
       kind: SpanKind.CLIENT,
       attributes: {
         [GATEWAY.requestId]: options.requestId,
         [GATEWAY.attemptId]: attemptId,
         [GATEWAY.ordinal]: ordinal,
-        [GATEWAY.streamed]: streamed,
-        [GEN_AI.operationName]: "chat",
+        [GATEWAY.streamed]: method === "StreamComplete",
+        [GEN_AI.operationName]: operation,
         [GEN_AI.providerName]: genAiProviderName(provider),
         [GEN_AI.requestModel]: model,
       },

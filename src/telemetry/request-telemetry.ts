@@ -129,7 +129,7 @@ function withWait(end: RequestEnd, besidesCallsMs: number): RequestEnd {
   };
 }
 
-/** Also a completion that was refused before anything was known of it. */
+/** Also a call of a model that was refused before anything was known of it. */
 function isCompletion({ rpcMethod }: RequestStart, { completion }: RequestEnd): boolean {
   return completion !== undefined || COMPLETION_METHODS.has(rpcMethod);
 }
@@ -138,6 +138,8 @@ const COMPLETION_METHODS: ReadonlySet<string> = new Set([
   "llmgateway.v1.CompletionService/Complete",
   "llmgateway.v1.CompletionService/StreamComplete",
   "POST /v1/chat/completions",
+  "llmgateway.v1.EmbeddingService/Embed",
+  "POST /v1/embeddings",
 ]);
 
 function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {

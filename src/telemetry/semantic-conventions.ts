@@ -1,3 +1,5 @@
+import type { CallMethod } from "../core/ledger.ts";
+
 /**
  * The names of OpenTelemetry's conventions that the gateway uses, in this one place because they still move.
  * RPC: stable, semantic-conventions 1.45. GenAI: semantic-conventions-genai, in development.
@@ -65,6 +67,11 @@ const PROVIDER_NAMES: ReadonlyMap<string, string> = new Map([
 
 export function genAiProviderName(provider: string): string {
   return PROVIDER_NAMES.get(provider) ?? provider;
+}
+
+/** What the conventions call a call of a model. */
+export function genAiOperation(method: CallMethod): "chat" | "embeddings" {
+  return method === "Embed" ? "embeddings" : "chat";
 }
 
 /** gRPC, gRPC-Web and Connect have a system in the conventions; plain HTTP has none. */

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { KeyRole } from "../../gen/es/llmgateway/v1/access_pb.ts";
 import { CompletionService } from "../../gen/es/llmgateway/v1/completion_pb.ts";
 import { CostDimension, CostService } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import { EmbeddingService } from "../../gen/es/llmgateway/v1/embedding_pb.ts";
 import { type ApiKey, KeyService } from "../../gen/es/llmgateway/v1/key_pb.ts";
 import { ModelService } from "../../gen/es/llmgateway/v1/model_pb.ts";
 import { ADMIN_KEY } from "../support/gateway-process.ts";
@@ -55,6 +56,7 @@ const ALLOWED: Readonly<Record<string, readonly KeyRole[]>> = {
   "CostService/CostQuery": [INVOKE, READ_COSTS],
   "CostService/ListCostRecords": [INVOKE, READ_COSTS],
   "CostService/VerifyLedger": [READ_COSTS],
+  "EmbeddingService/Embed": [INVOKE],
   "KeyService/CreateKey": [MANAGE_KEYS],
   "KeyService/GetKey": [MANAGE_KEYS],
   "KeyService/ListKeys": [MANAGE_KEYS],
@@ -66,9 +68,8 @@ const ALLOWED: Readonly<Record<string, readonly KeyRole[]>> = {
 
 describe("a role", () => {
   it("may call what is meant for it and nothing else, in every RPC; nobody may call without a key", async () => {
-    const methods: readonly DescMethod[] = [CompletionService, CostService, KeyService, ModelService].flatMap(
-      (service) => service.methods,
-    );
+    const services = [CompletionService, EmbeddingService, CostService, KeyService, ModelService];
+    const methods: readonly DescMethod[] = services.flatMap((service) => service.methods);
     const nameOf = (method: DescMethod) => `${method.parent.name}/${method.name}`;
     expect(methods.map(nameOf).sort()).toEqual(Object.keys(ALLOWED).sort());
     const call = async (method: DescMethod, secret: string | undefined) => {

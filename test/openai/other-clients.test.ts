@@ -1,10 +1,12 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { HumanMessage } from "@langchain/core/messages";
 import { tool as langchainTool } from "@langchain/core/tools";
-import { ChatOpenAI } from "@langchain/openai";
-import { APICallError, generateText, Output, streamText, tool } from "ai";
+import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
+import { APICallError, embedMany, generateText, Output, streamText, tool } from "ai";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { vectorOf } from "../../simulator/embeddings.ts";
+import { EMBEDDING_MODEL } from "../support/gateway-under-test.ts";
 import { question, useOpenAiBench } from "../support/openai-bench.ts";
 
 /** Clients that others made for OpenAI's API, unmodified. */
@@ -13,6 +15,8 @@ const bench = useOpenAiBench();
 const MODEL = "openai/sim-model";
 const WEATHER = z.object({ city: z.string() });
 const TOOL_CALL = { name: "get_weather", arguments: { city: "Oslo" } };
+
+const expectedVector = (text: string) => [...vectorOf("sim-embedding", text, 16)];
 
 describe("the AI SDK", () => {
   const model = (name = MODEL) =>
@@ -60,6 +64,16 @@ describe("the AI SDK", () => {
     );
     expect(error).toBeInstanceOf(APICallError);
     expect(error).toMatchObject({ statusCode: 404, isRetryable: false });
+  });
+
+  it("embeds many texts, with their usage", async () => {
+    const values = [question().text, question().text];
+    const { baseURL, key } = bench();
+    const provider = createOpenAICompatible({ name: "gateway", baseURL, apiKey: key.secret });
+    const embeddingModel = provider.embeddingModel(EMBEDDING_MODEL);
+    const { embeddings, usage } = await embedMany({ model: embeddingModel, values });
+    expect(embeddings).toEqual(values.map(expectedVector));
+    expect(usage.tokens).toBeGreaterThan(0);
   });
 
   it("sees a stream that breaks", async () => {
@@ -127,5 +141,16 @@ describe("LangChain", () => {
       .invoke("Hi")
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ status: 404 });
+  });
+
+  it("embeds queries and documents", async () => {
+    const { baseURL, key } = bench();
+    const embeddings = new OpenAIEmbeddings({
+      ...{ model: EMBEDDING_MODEL, apiKey: key.secret, maxRetries: 0, stripNewLines: false },
+      configuration: { baseURL },
+    });
+    const documents = [question().text, question().text];
+    expect(await embeddings.embedDocuments(documents)).toEqual(documents.map(expectedVector));
+    expect(await embeddings.embedQuery(documents[0] ?? "")).toEqual(expectedVector(documents[0] ?? ""));
   });
 });

@@ -1,6 +1,11 @@
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { EmbeddingPurpose, EmbeddingService } from "../../gen/es/llmgateway/v1/embedding_pb.ts";
+import { vectorOf } from "../../simulator/embeddings.ts";
 import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
+import { decodeVector } from "../../src/core/vector-codec.ts";
 import { type GatewayUnderTest, startGatewayUnderTest } from "../support/gateway-under-test.ts";
 import { expectBillIsLedger, question, user } from "../support/openai-bench.ts";
 
@@ -71,6 +76,46 @@ describe.each(["anthropic", "gemini"] as const)("a provider that speaks %s's dia
     expect(gateway.requestsOf(marker).every(({ headers }) => headers.authorization !== undefined)).toBe(true);
     await expect(client.chat.completions.create({ ...body, model })).rejects.toMatchObject({
       ...{ status: 400, param: "messages[0].content[1]" },
+    });
+  });
+});
+
+describe("embeddings of a provider that speaks another dialect", () => {
+  const model = "gemini/sim-embedding";
+
+  it("come in OpenAI's words, in the encoding that was asked for", async () => {
+    const texts = [question({}, "gemini").text, question({}, "gemini").text];
+    const expected = texts.map((text) => [...vectorOf("sim-embedding", text, 8)]);
+    for (const encoding_format of ["float", "base64", undefined] as const) {
+      const body = { model, input: texts, dimensions: 8, ...(encoding_format && { encoding_format }) };
+      const { data, response } = await client.embeddings.create({ ...body, user: "u-1" }).withResponse();
+      const vectors = data.data.map(({ embedding }) =>
+        typeof embedding === "string" ? [...decodeVector(embedding)] : embedding,
+      );
+      expect(vectors).toEqual(expected);
+      expect(data).toMatchObject({ object: "list", model: "sim-embedding" });
+      expect(data.usage.prompt_tokens).toBeGreaterThan(0);
+      expect(response.headers.get("x-llm-gateway-ignored")).toBe("user");
+    }
+  });
+
+  it("are the next provider's when tokens are given, which Gemini does not take", async () => {
+    const body = { model, input: [1, 2], fallback_models: ["openai/sim-embedding"] };
+    const { response } = await client.embeddings.create(body).withResponse();
+    expect(response.headers.get("x-llm-gateway-provider")).toBe("openai");
+    const alone = client.embeddings.create({ model, input: [1, 2] });
+    await expect(alone).rejects.toMatchObject({ status: 400, param: "input" });
+  });
+
+  it("come over gRPC as well, with a purpose", async () => {
+    const embeddings = createClient(EmbeddingService, createGrpcTransport({ baseUrl: gateway.url }));
+    const { text, marker } = question({}, "gemini");
+    const headers = { authorization: `Bearer ${gateway.adminKey}` };
+    const request = { model, texts: [text], purpose: EmbeddingPurpose.QUERY };
+    const answer = await embeddings.embed(request, { headers });
+    expect(answer.embeddings.map(({ values }) => values)).toEqual([[...vectorOf("sim-embedding", text, 16)]]);
+    expect(gateway.requestsOf(marker)[0]?.body).toMatchObject({
+      requests: [{ taskType: "RETRIEVAL_QUERY" }],
     });
   });
 });

@@ -48,7 +48,7 @@ export function describeProbes(suite: ClientSuite): void {
 
   describe("health", () => {
     it("is checked, listed and watched without a key", async () => {
-      for (const service of ["", "llmgateway.v1.CompletionService"]) {
+      for (const service of ["", "llmgateway.v1.CompletionService", "llmgateway.v1.EmbeddingService"]) {
         const { message } = await suite.client.unary(Health.method.check, { service });
         expect(message.status).toBe(Status.SERVING);
       }

@@ -14,6 +14,7 @@ import type { CallOptions, GatewayClient } from "../support/clients/gateway-clie
 import { billedPicoUsd, type GatewayUnderTest, MODEL, usd } from "../support/gateway-under-test.ts";
 import { describeCompletions } from "./client-completion-suite.ts";
 import { describeCosts } from "./client-cost-suite.ts";
+import { describeEmbeddings } from "./client-embedding-suite.ts";
 import { describeErrors } from "./client-error-suite.ts";
 import { describeKeys } from "./client-key-suite.ts";
 import { describeProbes } from "./client-probe-suite.ts";
@@ -74,6 +75,7 @@ export function describeClient(subject: ClientUnderTest): void {
     };
     describeCompletions(suite);
     describeStreams(suite);
+    describeEmbeddings(suite);
     describeErrors(suite);
     describeCosts(suite);
     describeKeys(suite);

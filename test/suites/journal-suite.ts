@@ -128,7 +128,7 @@ export function describeJournal(kind: string, source: () => DatabaseSource): voi
       if (!first || !second) throw new Error("two intents");
       await ledger.open(first);
       await ledger.open(second);
-      await ledger.open(sampleIntent({ requestId: "other", price: undefined }));
+      await ledger.open(sampleIntent({ requestId: "other", price: undefined, method: "Embed" }));
       ledger.checkpoint(second.attemptId, { outputBytes: 400, deltas: 30 });
       await ledger.flush();
       await crash();
@@ -156,7 +156,7 @@ export function describeJournal(kind: string, source: () => DatabaseSource): voi
       );
       const lost = { status: "error", error_reason: "INTERNAL" };
       expect(requests).toEqual([
-        { request_id: "other", method: "Complete", attempts: 1, ...lost },
+        { request_id: "other", method: "Embed", attempts: 1, ...lost },
         { request_id: "request-1", method: "StreamComplete", attempts: 2, ...lost },
       ]);
 

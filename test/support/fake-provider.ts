@@ -5,7 +5,14 @@ import type {
   StreamEnd,
   StreamSink,
 } from "../../src/core/completion.ts";
-import type { Provider, ProviderCall } from "../../src/core/provider.ts";
+import { countEmbedded, type EmbeddingAbilities, type EmbeddingAnswer } from "../../src/core/embedding.ts";
+import type {
+  Embedder,
+  EmbeddingProviderCall,
+  Provider,
+  ProviderCall,
+  ProviderCallFrame,
+} from "../../src/core/provider.ts";
 import {
   ProviderError,
   type ProviderErrorOptions,
@@ -74,7 +81,7 @@ export function streams(
 
 /** One call as the stand-in saw it. */
 export interface SeenCall {
-  readonly call: ProviderCall;
+  readonly call: ProviderCall | EmbeddingProviderCall;
   readonly atMs: number;
   /** When the stand-in was aborted. */
   abortedAtMs: number | undefined;
@@ -90,6 +97,7 @@ export class FakeProvider implements Provider {
   readonly name: string;
   readonly dialects: ReadonlySet<NativeDialect> = new Set();
   readonly calls: SeenCall[] = [];
+  embedder: Embedder | undefined;
   readonly #timeline: string[];
   #steps: Step[] = [];
 
@@ -102,6 +110,26 @@ export class FakeProvider implements Provider {
   plays(...steps: readonly Step[]): this {
     this.#steps = [...steps];
     return this;
+  }
+
+  /** It makes embeddings from now on: vectors of two dimensions that begin with the place of what was embedded. */
+  embeds(abilities: EmbeddingAbilities = { tokens: true, dimensions: true, purpose: true }): this {
+    this.embedder = {
+      abilities,
+      embed: (call) => this.#play(call, (step) => this.#embed(call, step)),
+    };
+    return this;
+  }
+
+  async #embed(call: EmbeddingProviderCall, step: Step): Promise<EmbeddingAnswer> {
+    if (step.kind === "stream") throw new Error("a stream step was given to a call for embeddings");
+    await within(call, { afterMs: step.afterMs, limitMs: call.timeouts.totalMs });
+    if (step.kind === "fail") throw step.error;
+    const vectors = Array.from({ length: countEmbedded(call.input.embedded) }, (_, index) =>
+      Float32Array.of(index, 0.5),
+    );
+    const providerRequestId = `${this.name}-${this.calls.length}`;
+    return { vectors, responseModel: undefined, usage: step.usage, providerRequestId, outputBytes: 0 };
   }
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
@@ -148,7 +176,7 @@ export class FakeProvider implements Provider {
 
   async close(): Promise<void> {}
 
-  async #play<T>(call: ProviderCall, play: (step: Step) => Promise<T>): Promise<T> {
+  async #play<T>(call: ProviderCall | EmbeddingProviderCall, play: (step: Step) => Promise<T>): Promise<T> {
     const seen: SeenCall = { call, atMs: performance.now(), abortedAtMs: undefined, endedAtMs: undefined };
     this.calls.push(seen);
     this.#timeline.push(`call ${this.name}`);
@@ -200,7 +228,7 @@ const failure = (seen: SeenSoFar): ProviderErrorOptions => ({ ...seen, billing: 
 
 /** Waits, but no longer than the limit and the signal allow. */
 async function within(
-  call: ProviderCall,
+  call: ProviderCallFrame,
   wait: { readonly afterMs: number; readonly limitMs: number; readonly seen?: () => SeenSoFar },
 ): Promise<void> {
   const { afterMs, limitMs, seen = () => ({}) } = wait;

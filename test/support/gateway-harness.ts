@@ -6,6 +6,8 @@ import {
   CompletionError,
   type CompletionResult,
   type CompletionSink,
+  type EmbeddingCall,
+  type EmbeddingResult,
   type SinkRecovery,
   type StreamResult,
 } from "../../src/core/gateway.ts";
@@ -25,7 +27,7 @@ import { createRetryBudget, type RetryBudget } from "../../src/resilience/retry-
 import { createRouter } from "../../src/routing/router.ts";
 import { FakeProvider } from "./fake-provider.ts";
 import { principal } from "./principals.ts";
-import { inputOf, userMessage } from "./provider-calls.ts";
+import { embeddingOf, inputOf, userMessage } from "./provider-calls.ts";
 import { RecordingLedger } from "./recording-ledger.ts";
 import { RecordingTelemetry } from "./recording-telemetry.ts";
 
@@ -77,6 +79,11 @@ export interface CallChanges
   readonly principal?: Principal;
 }
 
+export type EmbeddingChanges = Partial<Omit<EmbeddingCall, "deadlineAtMs" | "telemetry">> & {
+  /** From now. @default 60,000 */
+  readonly deadlineMs?: number;
+};
+
 /** The gateway core with its real parts; only providers, ledger and telemetry are stood in for. */
 export interface Harness {
   readonly gateway: RunningGateway;
@@ -92,6 +99,8 @@ export interface Harness {
   call(changes?: CallChanges): CompletionCall;
   complete(changes?: CallChanges): Promise<CompletionResult>;
   stream(changes?: CallChanges, sink?: CompletionSink): Promise<StreamResult>;
+  /** Two texts, unless told otherwise. */
+  embed(changes?: EmbeddingChanges): Promise<EmbeddingResult>;
 }
 
 export function createHarness(options: HarnessOptions = {}): Harness {
@@ -147,7 +156,7 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     backoff: { baseMs: 500, maxMs: 10_000, random: () => options.jitter ?? 0.5 },
     limiter: options.limiter ?? { admit: () => Promise.resolve({ release: () => {} }) },
   });
-  const call = ({ deadlineMs = 60_000, ...changes }: CallChanges = {}): CompletionCall => ({
+  const frame = (deadlineMs = 60_000) => ({
     requestId: "request-1",
     repeatable: false,
     principal: principal(),
@@ -155,9 +164,12 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     fallbackModels: [],
     tags: { team: "search" },
     endUser: "user-1",
-    input: inputOf([userMessage("Hello there, how are you?")]),
     deadlineAtMs: performance.now() + deadlineMs,
     signal: new AbortController().signal,
+  });
+  const call = ({ deadlineMs, ...changes }: CallChanges = {}): CompletionCall => ({
+    ...frame(deadlineMs),
+    input: inputOf([userMessage("Hello there, how are you?")]),
     ...changes,
     telemetry,
   });
@@ -174,6 +186,13 @@ export function createHarness(options: HarnessOptions = {}): Harness {
     call,
     complete: (changes) => gateway.complete(call(changes)),
     stream: (changes, sink = new CollectingCompletionSink()) => gateway.stream(call(changes), sink),
+    embed: ({ deadlineMs, ...changes } = {}) =>
+      gateway.embed({
+        ...frame(deadlineMs),
+        input: embeddingOf(["one", "two words"]),
+        ...changes,
+        telemetry,
+      }),
   };
 }
 

@@ -19,6 +19,9 @@ export const FALLBACK_MODEL = "deepseek/sim-model";
 export const HUGGINGFACE_MODEL = "huggingface/sim-org/sim-model:sim";
 /** An alias for the three of them, in this order. */
 export const CHAIN = "chain";
+/** Two models that make embeddings. */
+export const EMBEDDING_MODEL = "openai/sim-embedding";
+export const OTHER_EMBEDDING_MODEL = "openai/other-embedding";
 
 export interface CreatedKey {
   readonly apiKeyId: string;

@@ -1,6 +1,13 @@
 import { readFileSync } from "node:fs";
-import type { CompletionInput, Message, StreamDelta, StreamSink } from "../../src/core/completion.ts";
-import type { CallTimeouts, ProviderCall } from "../../src/core/provider.ts";
+import type {
+  CompletionInput,
+  Message,
+  NativeRequest,
+  StreamDelta,
+  StreamSink,
+} from "../../src/core/completion.ts";
+import type { EmbeddingInput } from "../../src/core/embedding.ts";
+import type { CallTimeouts, EmbeddingProviderCall, ProviderCall } from "../../src/core/provider.ts";
 import { ProviderError } from "../../src/core/provider-error.ts";
 import { awsStreamOf } from "./aws-frames.ts";
 import type { Script } from "./scripted-provider.ts";
@@ -42,6 +49,21 @@ export function inputOf(messages: readonly Message[]): CompletionInput {
     seed: undefined,
     endUser: undefined,
   };
+}
+
+/** A call for embeddings, which takes its time. */
+export function embeddingCallOf(call: {
+  readonly model: string;
+  readonly input: EmbeddingInput;
+  readonly native?: NativeRequest;
+}): EmbeddingProviderCall {
+  const { signal } = new AbortController();
+  return { timeouts: GENEROUS, signal, onSent: undefined, traceHeaders: {}, ...call };
+}
+
+export function embeddingOf(texts: readonly string[], more: Partial<EmbeddingInput> = {}): EmbeddingInput {
+  const embedded = { kind: "texts", texts } as const;
+  return { embedded, dimensions: undefined, purpose: undefined, endUser: undefined, ...more };
 }
 
 export function userMessage(text: string): Message {

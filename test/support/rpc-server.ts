@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { Health } from "../../gen/es/grpc/health/v1/health_pb.ts";
 import { CompletionService } from "../../gen/es/llmgateway/v1/completion_pb.ts";
 import { CostService } from "../../gen/es/llmgateway/v1/cost_pb.ts";
+import { EmbeddingService } from "../../gen/es/llmgateway/v1/embedding_pb.ts";
 import { KeyService } from "../../gen/es/llmgateway/v1/key_pb.ts";
 import { ModelService } from "../../gen/es/llmgateway/v1/model_pb.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -17,6 +18,7 @@ import type { RequestEnd, RequestStart, Telemetry } from "../../src/core/telemet
 import { createCostRoutes } from "../../src/server/cost-routes.ts";
 import { completionMethods } from "../../src/server/handlers/completion.ts";
 import { costMethods } from "../../src/server/handlers/cost.ts";
+import { embeddingMethods } from "../../src/server/handlers/embedding.ts";
 import { type HealthSource, healthMethods } from "../../src/server/handlers/health.ts";
 import { keyMethods } from "../../src/server/handlers/key.ts";
 import { modelMethods } from "../../src/server/handlers/model.ts";
@@ -24,7 +26,7 @@ import { reflectionMethods } from "../../src/server/handlers/reflection.ts";
 import type { NodeHandler } from "../../src/server/node-exchange.ts";
 import { createRpcHandler, DEFAULT_RPC_LIMITS, type RpcLimits } from "../../src/server/rpc-handler.ts";
 
-const SERVICES = [CompletionService, CostService, KeyService, ModelService];
+const SERVICES = [CompletionService, EmbeddingService, CostService, KeyService, ModelService];
 
 /** Secrets that the fake authenticator knows, and what their keys may do. */
 export const TEST_KEYS: Readonly<Record<string, Principal>> = {
@@ -92,6 +94,7 @@ export async function startRpcServer(options: RpcServerOptions = {}): Promise<Te
   const rpc = createRpcHandler({
     methods: [
       ...completionMethods(gateway),
+      ...embeddingMethods(gateway),
       ...costMethods({ costs, adjuster, verifier, clock: systemClock }),
       ...keyMethods(keys),
       ...modelMethods(gateway),
@@ -176,6 +179,7 @@ export function completionResult(text: string, attempts = [attemptReport()]): Co
 function answeringGateway(): Gateway {
   return {
     complete: async () => completionResult("hello"),
+    embed: () => Promise.reject(new Error("not expected")),
     async stream(_call, sink) {
       sink.started("openai", "gpt-5-mini");
       await sink.deltas([{ kind: "text", choiceIndex: 0, text: "hel" }]);

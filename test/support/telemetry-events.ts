@@ -1,4 +1,4 @@
-import type { AttemptIntent, AttemptOutcome } from "../../src/core/ledger.ts";
+import type { AttemptIntent, AttemptOutcome, CallMethod } from "../../src/core/ledger.ts";
 import type { CompletionEnd, RequestEnd, RequestStart } from "../../src/core/telemetry.ts";
 
 /** A request, an attempt and their ends, as the gateway tells them to telemetry. */
@@ -13,14 +13,19 @@ export function start(changes: Partial<RequestStart> = {}): RequestStart {
 }
 
 export function attempt(
-  changes: { readonly provider?: string; readonly model?: string; readonly ordinal?: number } = {},
+  changes: {
+    readonly provider?: string;
+    readonly model?: string;
+    readonly ordinal?: number;
+    readonly method?: CallMethod;
+  } = {},
 ) {
   return {
     attemptId: "attempt-1",
     provider: "openai",
     model: "gpt-5-mini",
     ordinal: 1,
-    streamed: false,
+    method: "Complete" as CallMethod,
     ...changes,
   };
 }

@@ -1,6 +1,7 @@
 import type { FinishReason } from "../../core/completion.ts";
 import type { ProviderErrorReason } from "../../core/provider-error.ts";
 import type { FinishFailure } from "../finish-failure.ts";
+import type { EmbeddingProfile } from "../openai-embeddings/profile.ts";
 
 /** Everything in which one provider of the OpenAI-chat dialect differs from another. */
 export interface OpenAiChatProfile {
@@ -43,6 +44,8 @@ export interface OpenAiChatProfile {
   readonly requestIdHeaders: readonly string[];
   /** Statuses that mean overload by themselves, whatever the body says. */
   readonly overloadedStatuses: readonly number[];
+  /** How it makes embeddings, at `/embeddings`; undefined when it makes none, or otherwise. */
+  readonly embeddings: EmbeddingProfile | undefined;
   /** For providers that have no error code for it: the message of a 4xx that says the input is too long. */
   readonly contextTooLongPattern: RegExp | undefined;
   /** Likewise for a content filter. */

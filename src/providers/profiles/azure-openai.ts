@@ -1,4 +1,5 @@
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { OPENAI_EMBEDDINGS } from "../openai-embeddings/profile.ts";
 import { compatibleProfile } from "./compatible.ts";
 
 /**
@@ -16,4 +17,5 @@ export const azureOpenaiProfile: OpenAiChatProfile = {
     NoCapacity: "PROVIDER_OVERLOADED",
   },
   requestIdHeaders: ["apim-request-id", "x-request-id"],
+  embeddings: OPENAI_EMBEDDINGS,
 };

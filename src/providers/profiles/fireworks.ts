@@ -7,4 +7,11 @@ export const fireworksProfile: OpenAiChatProfile = {
   errorCodes: { NOT_FOUND: "PROVIDER_MODEL_NOT_FOUND" },
   overloadedStatuses: [503],
   contextTooLongPattern: /prompt is too long|maximum context length/i,
+  // Members that it does not know are refused.
+  embeddings: {
+    takesEncodingFormat: false,
+    dimensionsField: "dimensions",
+    takesTokens: false,
+    takesEndUser: false,
+  },
 };

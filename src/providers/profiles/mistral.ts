@@ -18,4 +18,10 @@ export const mistralProfile: OpenAiChatProfile = {
   },
   requestIdHeaders: ["mistral-correlation-id", "x-kong-request-id"],
   contextTooLongPattern: /maximum context length/i,
+  embeddings: {
+    takesEncodingFormat: true,
+    dimensionsField: "output_dimension",
+    takesTokens: false,
+    takesEndUser: false,
+  },
 };

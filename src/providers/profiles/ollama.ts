@@ -1,4 +1,5 @@
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { OPENAI_EMBEDDINGS } from "../openai-embeddings/profile.ts";
 import { compatibleProfile } from "./compatible.ts";
 
 /**
@@ -10,4 +11,5 @@ export const ollamaProfile: OpenAiChatProfile = {
   finishReasons: { load: { failure: "PROVIDER_ERROR" } },
   overloadedStatuses: [503],
   contextTooLongPattern: /exceeds? (the )?(available )?context/i,
+  embeddings: { ...OPENAI_EMBEDDINGS, takesTokens: false, takesEndUser: false },
 };

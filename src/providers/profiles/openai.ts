@@ -1,4 +1,5 @@
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { OPENAI_EMBEDDINGS } from "../openai-embeddings/profile.ts";
 
 /** OpenAI's chat completions, `https://api.openai.com/v1`, as documented in November 2026. */
 export const openaiProfile: OpenAiChatProfile = {
@@ -19,6 +20,7 @@ export const openaiProfile: OpenAiChatProfile = {
   errorCodes: {},
   requestIdHeaders: ["x-request-id"],
   overloadedStatuses: [],
+  embeddings: OPENAI_EMBEDDINGS,
   contextTooLongPattern: undefined,
   contentFilteredPattern: undefined,
 };

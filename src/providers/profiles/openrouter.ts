@@ -1,4 +1,5 @@
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { OPENAI_EMBEDDINGS } from "../openai-embeddings/profile.ts";
 import { compatibleProfile } from "./compatible.ts";
 
 /**
@@ -12,4 +13,5 @@ export const openrouterProfile: OpenAiChatProfile = {
   requestIdHeaders: ["x-generation-id", "x-request-id"],
   contextTooLongPattern: /maximum context length/i,
   contentFilteredPattern: /flagged|moderation/i,
+  embeddings: OPENAI_EMBEDDINGS,
 };

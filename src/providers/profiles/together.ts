@@ -11,4 +11,11 @@ export const togetherProfile: OpenAiChatProfile = {
   errorCodes: { model_not_available: "PROVIDER_MODEL_NOT_FOUND" },
   overloadedStatuses: [503],
   contextTooLongPattern: /tokens? .*must be <=|maximum context length/i,
+  // Model and input are all that is documented.
+  embeddings: {
+    takesEncodingFormat: false,
+    dimensionsField: undefined,
+    takesTokens: false,
+    takesEndUser: false,
+  },
 };

@@ -1,4 +1,5 @@
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
+import { OPENAI_EMBEDDINGS } from "../openai-embeddings/profile.ts";
 import { compatibleProfile } from "./compatible.ts";
 
 /**
@@ -14,4 +15,5 @@ export const vllmProfile: OpenAiChatProfile = {
     BadRequestError: "PROVIDER_INVALID_REQUEST",
   },
   contextTooLongPattern: /maximum context length|max_model_len/i,
+  embeddings: OPENAI_EMBEDDINGS,
 };

@@ -2,11 +2,12 @@ import { CompletionService } from "../../../gen/es/llmgateway/v1/completion_pb.t
 import type { CompletionCall, Gateway } from "../../core/gateway.ts";
 import { completionEnd, endOfFailed } from "../convert/completion-end.ts";
 import { accessOf } from "../rpc/method-access.ts";
-import { type CompatibleCall, idempotencyId, type WholeAnswer } from "./compatible-call.ts";
+import type { CompatibleCall, WholeAnswer } from "./compatible-call.ts";
 import { authenticate, type CompatibleDependencies, readBody } from "./compatible-dependencies.ts";
 import type { CompatibleRequest, CompletionFormat } from "./completion-format.ts";
 import { streamCompletion } from "./completion-stream.ts";
 import { factHeaders, ignoredHeaders } from "./gateway-facts.ts";
+import { toGatewayCall } from "./to-gateway-call.ts";
 
 const ACCESS = accessOf(CompletionService.method.complete);
 
@@ -45,29 +46,9 @@ async function readCompletion<R extends CompatibleRequest>(
   await authenticate(dependencies, call, ACCESS);
   const request = format.parse(await readBody(dependencies, call), call.request.headers);
   if (request.streamed) call.startDeadline(dependencies.limits, { streamed: true });
-  const { model, fallbackModels, endUser, input, native } = request;
-  return {
-    format,
-    request,
-    completion: {
-      requestId: call.requestId,
-      repeatable: idempotencyId(call.request) !== undefined,
-      principal: call.principal,
-      model,
-      fallbackModels,
-      tags: { ...call.principal.tags, ...request.tags },
-      endUser,
-      input,
-      native,
-      recovery: call.recovery(),
-      deadlineAtMs: call.deadlineAtMs,
-      signal: call.signal,
-      telemetry: call.telemetry,
-      onAdmitted: (status) => {
-        call.limits = status;
-      },
-    },
-  };
+  const { input, native } = request;
+  const recovery = call.recovery();
+  return { format, request, completion: { ...toGatewayCall(call, request), input, native, recovery } };
 }
 
 async function complete<R extends CompatibleRequest>(

@@ -2,17 +2,17 @@ import { totalAttempts } from "../../core/attempt-totals.ts";
 import { CompletionError, type CompletionResult } from "../../core/gateway.ts";
 import type { CompletionEnd } from "../../core/telemetry.ts";
 
-/** How a completion ended, as far as the attempts go. */
+/** How a completion, or a call for embeddings, ended, as far as the attempts go. */
 export type Ended = Pick<CompletionResult, "attempts" | "replayed">;
 
 const NO_ATTEMPTS: Ended = { attempts: [], replayed: false };
 
-/** How a completion failed: with which attempts, and whether that happened before. */
+/** How it failed: with which attempts, and whether that happened before. */
 export function endOfFailed(error: unknown): Ended {
   return error instanceof CompletionError ? error : NO_ATTEMPTS;
 }
 
-/** What a completion came to, for telemetry. The attempts of an earlier call were told when they were made. */
+/** What it came to, for telemetry. The attempts of an earlier call were told when they were made. */
 export function completionEnd(requestedModel: string, ended: Ended, streamed: boolean): CompletionEnd {
   const { replayed } = ended;
   const attempts = replayed ? [] : ended.attempts;

@@ -15,6 +15,8 @@ export interface CallContext {
 export interface AuthenticatedCall extends CallContext {
   readonly principal: Principal;
   readonly telemetry: RequestTelemetry;
+  /** Its messages are JSON, and not binary. */
+  readonly inJson: boolean;
   /** Says what a completion came to, for the end of the request's telemetry. */
   completed(end: CompletionEnd): void;
 }

@@ -26,6 +26,10 @@ import {
   CompletionServiceService,
 } from "../../../gen/ts-proto/llmgateway/v1/completion.ts";
 import { CostServiceClient, CostServiceService } from "../../../gen/ts-proto/llmgateway/v1/cost.ts";
+import {
+  EmbeddingServiceClient,
+  EmbeddingServiceService,
+} from "../../../gen/ts-proto/llmgateway/v1/embedding.ts";
 import { KeyServiceClient, KeyServiceService } from "../../../gen/ts-proto/llmgateway/v1/key.ts";
 import { ModelServiceClient, ModelServiceService } from "../../../gen/ts-proto/llmgateway/v1/model.ts";
 import {
@@ -61,6 +65,10 @@ const SERVICES = {
     definition: CompletionServiceService,
   },
   "llmgateway.v1.CostService": { create: CostServiceClient, definition: CostServiceService },
+  "llmgateway.v1.EmbeddingService": {
+    create: EmbeddingServiceClient,
+    definition: EmbeddingServiceService,
+  },
   "llmgateway.v1.KeyService": { create: KeyServiceClient, definition: KeyServiceService },
   "llmgateway.v1.ModelService": { create: ModelServiceClient, definition: ModelServiceService },
   "grpc.health.v1.Health": { create: HealthClient, definition: HealthService },

@@ -113,6 +113,10 @@ describe("what the journal remembers of repeatable calls", () => {
     const finishReasons = [{ choiceIndex: 0, finishReason: "length" }] as const;
     const ends: readonly Conclusion[] = [
       completed,
+      {
+        kind: "embedded",
+        result: { ...{ provider: "p", model: "m" }, vectors: [Float32Array.of(0.1, -1e-30)], attempts },
+      },
       { kind: "streamed", delivered, result: { ...{ provider: "p", model: "m" }, finishReasons, attempts } },
       {
         ...{

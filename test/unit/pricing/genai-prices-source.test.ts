@@ -59,13 +59,21 @@ describe("the bundled price list", () => {
     expect(unusable).toEqual([
       "openai/gpt-transcribe: no price of both input and output tokens",
       "openai/moderation: no price of both input and output tokens",
-      "openai/text-embedding-3-large: no price of both input and output tokens",
-      "openai/text-embedding-3-small: no price of both input and output tokens",
-      "openai/text-embedding-ada-002: no price of both input and output tokens",
       "openai/whisper-1: no price of both input and output tokens",
       'huggingface_together/Qwen/Qwen3-VL-8B-Instruct: input_mtok: not a USD price per 1M tokens with at most 6 decimals: "0.18000000000000002"',
       "huggingface_together/ServiceNow-AI/Apriel-1.6-15b-Thinker: no price of both input and output tokens",
     ]);
+  });
+
+  test("prices embeddings by their input, and nothing else without a price of output", () => {
+    const pricesOf = (id: string) => {
+      const info: ModelInfo = { id, match: { equals: id }, prices: { input_mtok: 0.02 } };
+      return toCatalogEntry({ provider: "p", model: id, info }).versions[0]?.price.unitPrices;
+    };
+    for (const id of ["text-embedding-3-small", "gemini-embedding-001", "voyage-4"]) {
+      expect(pricesOf(id)).toMatchObject({ uncachedPicoUsdPerToken: 20_000n, textOutPicoUsdPerToken: 0n });
+    }
+    expect(pricesOf("ada")).toBeUndefined();
   });
 
   test("gives the costs that the package's own arithmetic gives, rounding aside", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { CompletionInput, MessagePart } from "../../../src/core/completion.ts";
 import { estimateTokensIn, estimateTokensOut } from "../../../src/pricing/token-estimator.ts";
+import { embeddingOf } from "../../support/provider-calls.ts";
 
 function inputOf(parts: readonly MessagePart[], more: Partial<CompletionInput> = {}): CompletionInput {
   return {
@@ -65,4 +66,10 @@ describe("the estimate of output tokens", () => {
   ])("of %o is %i: at least one a delta", (received, tokens) => {
     expect(estimateTokensOut(received)).toBe(tokens);
   });
+});
+
+test("the estimate of what is embedded is at least a token for each text, and tokens as they are", () => {
+  expect(estimateTokensIn(embeddingOf(["a", "Hello", "你好世界"]))).toBe(1 + 2 + 3);
+  const embedded = { kind: "tokens", sequences: [[7, 8], [9]] } as const;
+  expect(estimateTokensIn(embeddingOf([], { embedded }))).toBe(3);
 });

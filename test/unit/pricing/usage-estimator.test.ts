@@ -1,9 +1,10 @@
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import { afterAll, describe, expect, it } from "vitest";
-import type { CompletionInput, MessagePart } from "../../../src/core/completion.ts";
+import type { MessagePart } from "../../../src/core/completion.ts";
+import type { ModelInput } from "../../../src/core/model-input.ts";
 import { createTokenizer } from "../../../src/pricing/tokenizer.ts";
 import { createUsageEstimator, MAX_COUNTED_CHARACTERS } from "../../../src/pricing/usage-estimator.ts";
-import { inputOf, userMessage } from "../../support/provider-calls.ts";
+import { embeddingOf, inputOf, userMessage } from "../../support/provider-calls.ts";
 
 const PATIENT_MS = 20_000;
 const NOTHING = { text: "", outputBytes: 0 };
@@ -12,7 +13,7 @@ const tokenizer = createTokenizer();
 const estimator = createUsageEstimator(tokenizer);
 afterAll(() => tokenizer.close());
 
-const tokensIn = async (input: CompletionInput) =>
+const tokensIn = async (input: ModelInput) =>
   (await estimator.estimate({ input, output: NOTHING }, PATIENT_MS))?.tokensIn;
 const tokensOut = async (output: { readonly text: string; readonly outputBytes: number }) =>
   (await estimator.estimate({ input: inputOf([]), output }, PATIENT_MS))?.tokensOut;
@@ -56,6 +57,19 @@ describe("the input", () => {
     const exact = countTokens(text);
     const estimate = (await tokensIn(inputOf([userMessage(text), userMessage(text)]))) ?? 0;
     expect(Math.abs(estimate / (2 * exact) - 1)).toBeLessThan(0.01);
+  });
+});
+
+describe("what is embedded", () => {
+  it("counts each text as it is, and nothing around it", async () => {
+    const texts = ["Hello, world!", "Grüße"];
+    const expected = texts.reduce((sum, text) => sum + countTokens(text), 0);
+    expect(await tokensIn(embeddingOf(texts))).toBe(expected);
+  });
+
+  it("counts tokens by their number", async () => {
+    const embedded = { kind: "tokens", sequences: [[1, 2, 3], [4]] } as const;
+    expect(await tokensIn(embeddingOf([], { embedded }))).toBe(4);
   });
 });
 

@@ -25,7 +25,9 @@ const route = (
   fallbackModels: readonly string[] = [],
   allowedModels: readonly string[] = [],
 ) =>
-  router.route({ model, fallbackModels, principal: principal({ allowedModels }) }, false).map(candidateName);
+  router
+    .route({ model, fallbackModels, principal: principal({ allowedModels }) }, "Complete")
+    .map(candidateName);
 
 const reasonOf = (work: () => unknown): unknown => {
   try {
@@ -68,6 +70,14 @@ describe("the chain of a request", () => {
     ]);
   });
 
+  it("of embeddings is never the default chain, only an alias or what the caller named", () => {
+    const embedding = (model: string, fallbackModels: readonly string[] = []) =>
+      router.route({ model, fallbackModels, principal: principal() }, "Embed").map(candidateName);
+    expect(embedding("openai/text-embedding-3-small")).toEqual(["openai/text-embedding-3-small"]);
+    expect(embedding("fast")).toEqual(["deepseek/deepseek-flash", "openai/gpt-5-mini"]);
+    expect(embedding("openai/a", ["deepseek/b"])).toEqual(["openai/a", "deepseek/b"]);
+  });
+
   it("does not exist for a name without a provider, requested or as a fallback", () => {
     expect(reasonOf(() => route("claude-opus"))).toBe("MODEL_NOT_FOUND");
     expect(reasonOf(() => route("fast", ["claude-opus"]))).toBe("MODEL_NOT_FOUND");
@@ -78,7 +88,7 @@ describe("what is disabled", () => {
   const withDisabled = (...disabled: readonly string[]) => {
     const limited = createRouter({ ...options, disabled: new Set(disabled) });
     return (model: string, fallbackModels: readonly string[] = []) =>
-      limited.route({ model, fallbackModels, principal: principal() }, false).map(candidateName);
+      limited.route({ model, fallbackModels, principal: principal() }, "Complete").map(candidateName);
   };
 
   it("is left out of every chain, by provider or by model", () => {

@@ -14,7 +14,7 @@ afterEach(() => {
 
 async function rawStream(stream: Gateway["stream"]): Promise<Response> {
   const unused = () => Promise.reject(new Error("not expected"));
-  const server = await startOpenAiServer({ complete: unused, models: () => [], stream });
+  const server = await startOpenAiServer({ complete: unused, embed: unused, models: () => [], stream });
   onTestFinished(() => server[Symbol.asyncDispose]());
   return await fetch(`${server.baseURL}/chat/completions`, {
     method: "POST",

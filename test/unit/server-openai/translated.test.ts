@@ -25,7 +25,13 @@ const ATTEMPT: AttemptReport = {
 
 async function serve(gateway: Partial<Gateway>) {
   const unused = () => Promise.reject(new Error("not expected"));
-  const server = await startOpenAiServer({ complete: unused, stream: unused, models: () => [], ...gateway });
+  const server = await startOpenAiServer({
+    complete: unused,
+    stream: unused,
+    embed: unused,
+    models: () => [],
+    ...gateway,
+  });
   onTestFinished(() => server[Symbol.asyncDispose]());
   return server;
 }

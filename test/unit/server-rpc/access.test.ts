@@ -6,6 +6,7 @@ import { Health } from "../../../gen/es/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/es/grpc/reflection/v1/reflection_pb.ts";
 import { CompletionService } from "../../../gen/es/llmgateway/v1/completion_pb.ts";
 import { CostService } from "../../../gen/es/llmgateway/v1/cost_pb.ts";
+import { EmbeddingService } from "../../../gen/es/llmgateway/v1/embedding_pb.ts";
 import { KeyService } from "../../../gen/es/llmgateway/v1/key_pb.ts";
 import { ModelService } from "../../../gen/es/llmgateway/v1/model_pb.ts";
 import { presentedSecret } from "../../../src/server/rpc/credentials.ts";
@@ -13,7 +14,13 @@ import { accessOf, authorize } from "../../../src/server/rpc/method-access.ts";
 import { connectWire, envelope, errorInfoOf, type WireClient } from "../../support/grpc-wire.ts";
 import { startRpcServer, TEST_KEYS, type TestRpcServer } from "../../support/rpc-server.ts";
 
-const SERVICES: readonly DescService[] = [CompletionService, CostService, KeyService, ModelService];
+const SERVICES: readonly DescService[] = [
+  CompletionService,
+  EmbeddingService,
+  CostService,
+  KeyService,
+  ModelService,
+];
 const METHODS: readonly DescMethod[] = SERVICES.flatMap((service) => service.methods);
 
 test("every method of the gateway declares who may call it", () => {
@@ -54,13 +61,14 @@ describe("by role", () => {
   const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "invoke-secret": [
       "CompletionService",
+      "EmbeddingService",
       "CostService/CostQuery",
       "CostService/ListCostRecords",
       "ModelService",
     ],
     "costs-secret": ["CostService/CostQuery", "CostService/ListCostRecords", "CostService/VerifyLedger"],
     "keys-secret": ["KeyService"],
-    "admin-secret": ["CompletionService", "CostService", "KeyService", "ModelService"],
+    "admin-secret": ["CompletionService", "EmbeddingService", "CostService", "KeyService", "ModelService"],
     "nothing-secret": [],
   };
 

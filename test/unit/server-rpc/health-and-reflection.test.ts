@@ -52,6 +52,7 @@ describe("health", () => {
       "",
       "llmgateway.v1.CompletionService",
       "llmgateway.v1.CostService",
+      "llmgateway.v1.EmbeddingService",
       "llmgateway.v1.KeyService",
       "llmgateway.v1.ModelService",
     ]);

@@ -144,6 +144,17 @@ describe("a traced request", () => {
     ]);
   });
 
+  it("calls embeddings what the conventions call them", async () => {
+    const telemetry = await tracing();
+    const request = telemetry.requestStarted(start({ rpcMethod: "llmgateway.v1.EmbeddingService/Embed" }));
+    request.attemptStarted(attempt({ model: "text-embedding-3-small", method: "Embed" })).finished(outcome());
+    request.finished(end());
+    await telemetry.shutdown();
+    expect(named("embeddings text-embedding-3-small")[0]?.attributes).toMatchObject({
+      ...{ "gen_ai.operation.name": "embeddings", "llm_gateway.streamed": false },
+    });
+  });
+
   it.each([
     ["grpc", "UNAVAILABLE", new GatewayError("PROVIDER_ERROR", "failed"), 2],
     ["grpc_web", "INVALID_ARGUMENT", new GatewayError("INVALID_REQUEST", "bad"), 0],

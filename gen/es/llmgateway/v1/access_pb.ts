@@ -49,7 +49,7 @@ export const KeyRole = {
   UNSPECIFIED: 0,
 
   /**
-   * Completions, models, and the costs of the key itself.
+   * Completions, embeddings, models, and the costs of the key itself.
    *
    * @generated from enum value: KEY_ROLE_INVOKE = 1;
    */

@@ -1228,7 +1228,7 @@ export const AdjustmentScopeSchema: GenEnum<AdjustmentScope> = /*@__PURE__*/
   enumDesc(file_llmgateway_v1_cost, 2);
 
 /**
- * What completions cost. Sums are exact: the totals equal the sum of the rows and of the records.
+ * What completions and embeddings cost. Sums are exact: the totals equal the sum of the rows and of the records.
  *
  * @generated from service llmgateway.v1.CostService
  */

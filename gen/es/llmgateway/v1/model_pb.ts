@@ -75,7 +75,7 @@ export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PUR
   messageDesc(file_llmgateway_v1_model, 1);
 
 /**
- * A name that `CompleteRequest.model` takes.
+ * A name that `CompleteRequest.model` and `EmbedRequest.model` take.
  *
  * @generated from message llmgateway.v1.Model
  */

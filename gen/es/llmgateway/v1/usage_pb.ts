@@ -216,7 +216,7 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_llmgateway_v1_usage, 2);
 
 /**
- * Detail of the error of a completion that failed after a provider was called: what it cost all the same.
+ * Detail of the error of a completion, or of a call for embeddings, that failed after a provider was called: what it cost all the same.
  *
  * @generated from message llmgateway.v1.FailedCompletion
  */

@@ -15,7 +15,7 @@ export const protobufFileName = "llmgateway/v1/access.proto";
 export const KeyRole = {
   /** KEY_ROLE_UNSPECIFIED - Not a role; refused where one is expected. */
   KEY_ROLE_UNSPECIFIED: 0,
-  /** KEY_ROLE_INVOKE - Completions, models, and the costs of the key itself. */
+  /** KEY_ROLE_INVOKE - Completions, embeddings, models, and the costs of the key itself. */
   KEY_ROLE_INVOKE: 1,
   /** KEY_ROLE_READ_COSTS - The costs of all keys. */
   KEY_ROLE_READ_COSTS: 2,

@@ -3995,7 +3995,7 @@ export const LedgerDifference: MessageFns<LedgerDifference> = {
   },
 };
 
-/** What completions cost. Sums are exact: the totals equal the sum of the rows and of the records. */
+/** What completions and embeddings cost. Sums are exact: the totals equal the sum of the rows and of the records. */
 export type CostServiceService = typeof CostServiceService;
 export const CostServiceService = {
   /** Sums costs over an interval, grouped. A key without KEY_ROLE_READ_COSTS sees only its own. */

@@ -41,7 +41,7 @@ export interface ListModelsResponse {
   nextPageToken: string;
 }
 
-/** A name that `CompleteRequest.model` takes. */
+/** A name that `CompleteRequest.model` and `EmbedRequest.model` take. */
 export interface Model {
   /** The name. */
   name: string;

@@ -268,7 +268,7 @@ export interface Attempt {
   billingState: BillingState;
 }
 
-/** Detail of the error of a completion that failed after a provider was called: what it cost all the same. */
+/** Detail of the error of a completion, or of a call for embeddings, that failed after a provider was called: what it cost all the same. */
 export interface FailedCompletion {
   /** The request's id. */
   requestId: string;

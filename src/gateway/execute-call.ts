@@ -1,16 +1,16 @@
-import type { CompletionInput, NativeRequest } from "../core/completion.ts";
 import { GatewayError } from "../core/errors.ts";
-import { type AttemptReport, CompletionError, type GatewayCall } from "../core/gateway.ts";
+import { type AttemptReport, CompletionError, type ModelCall } from "../core/gateway.ts";
 import type { RateLimiter } from "../core/keys.ts";
-import type { AttemptOutcome, RequestLogEntry } from "../core/ledger.ts";
+import type { AttemptOutcome, CallMethod, RequestLogEntry } from "../core/ledger.ts";
+import { isEmbeddingInput } from "../core/model-input.ts";
 import type { Candidate } from "../core/model-name.ts";
+import type { Provider } from "../core/provider.ts";
 import type { Ending } from "../core/replay.ts";
 import { estimateTokensIn } from "../pricing/token-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
 import type { Router } from "../routing/router.ts";
 import { admit } from "./admit.ts";
 import { toAttemptReport } from "./attempt-report.ts";
-import type { CompletionMethod } from "./fingerprint.ts";
 import type { CallRecord } from "./repeatable-calls.ts";
 import { createRequestScope, type RequestScope } from "./request-scope.ts";
 import type { Answered, Invoke } from "./run-attempt.ts";
@@ -23,18 +23,23 @@ export interface GatewayDependencies extends ChainDependencies {
 
 /** One call, and what distinguishes its kind from the others. */
 export interface Execution<A extends Answered> {
-  readonly method: CompletionMethod;
-  readonly call: GatewayCall;
-  /** What the model reads: for admission and estimates. */
-  readonly input: CompletionInput;
-  /** The caller's own request: who does not speak its dialect may have to be left out. */
-  readonly native: NativeRequest | undefined;
+  readonly method: CallMethod;
+  readonly call: ModelCall;
   readonly streamed: boolean;
+  /** Which providers can be asked; the others are left out of the chain. */
+  readonly suitable: Suitability;
   readonly invoke: Invoke<A>;
   /** Of a stream that may begin anew after it broke off: whether it still may. */
   readonly mayRestart?: (() => boolean) | undefined;
   /** Of a call that may be repeated. */
   readonly record: CallRecord<A> | undefined;
+}
+
+/** Whether a provider can do what is asked for, all of it. */
+export interface Suitability {
+  suits(provider: Provider): boolean;
+  /** What to end with when that leaves nobody. */
+  noneSuits(): GatewayError;
 }
 
 export interface Executed<A extends Answered> {
@@ -50,15 +55,16 @@ export interface Executed<A extends Answered> {
 const MAX_LEDGER_WAIT_ON_ERROR_MS = 25;
 
 /** Route → admit → try the chain → wait until all of it is on the ledger. */
-export async function executeCompletion<A extends Answered>(
+export async function executeCall<A extends Answered>(
   dependencies: GatewayDependencies,
   execution: Execution<A>,
 ): Promise<Executed<A>> {
-  const { call, input, streamed } = execution;
-  const chain = capable(dependencies, execution.native, dependencies.router.route(call, streamed));
+  const { call, method } = execution;
+  const { input } = call;
+  const chain = suitable(dependencies, execution.suitable, dependencies.router.route(call, method));
   const estimatedTokensIn = estimateTokensIn(input);
   // The output is reserved as far as the caller bounded it; what was really used is booked on release.
-  const reservedTokens = estimatedTokensIn + (input.maxOutputTokens ?? 0);
+  const reservedTokens = estimatedTokensIn + ((!isEmbeddingInput(input) && input.maxOutputTokens) || 0);
   const admission = await admit(dependencies.limiter, call, reservedTokens);
   const scope = createRequestScope({
     clock: dependencies.clock,
@@ -81,24 +87,18 @@ export async function executeCompletion<A extends Answered>(
   }
 }
 
-/**
- * Without the candidates that would have to leave out a part of the request.
- * @throws GatewayError INVALID_REQUEST when that leaves none
- */
-function capable(
+/** @throws GatewayError when no candidate is suitable */
+function suitable(
   { providers }: GatewayDependencies,
-  native: NativeRequest | undefined,
+  { suits, noneSuits }: Suitability,
   chain: readonly Candidate[],
 ): readonly Candidate[] {
-  if (!native || native.untranslatable.length === 0) return chain;
-  const able = chain.filter(({ provider }) => providers.get(provider)?.provider.dialects.has(native.dialect));
-  if (able.length > 0) return able;
-  throw new GatewayError("INVALID_REQUEST", "no provider of the model takes a part of the request", {
-    fieldViolations: native.untranslatable.map((field) => ({
-      field,
-      description: "cannot be said in the dialect of the provider",
-    })),
+  const suited = chain.filter((candidate) => {
+    const configured = providers.get(candidate.provider);
+    return configured && suits(configured.provider);
   });
+  if (suited.length > 0) return suited;
+  throw noneSuits();
 }
 
 /** What has happened to a request so far. */
@@ -139,6 +139,7 @@ async function tryChain<A extends Answered>(
       ...admitted,
       mayRestart: execution.mayRestart,
       hedgeAfterMs: dependencies.router.policyOf(execution.call.model).hedgeAfterMs,
+      input: execution.call.input,
       claim: execution.record?.claim,
       onAttempt: ({ outcome, durable }) => {
         outcomes.push(outcome);
