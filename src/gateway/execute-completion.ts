@@ -1,4 +1,4 @@
-import type { CompletionInput, NativeRequest } from "../core/completion.ts";
+import type { CompletionInput, NativeDialect, NativeRequest } from "../core/completion.ts";
 import { GatewayError } from "../core/errors.ts";
 import { type AttemptReport, CompletionError, type GatewayCall } from "../core/gateway.ts";
 import type { RateLimiter } from "../core/keys.ts";
@@ -54,7 +54,7 @@ export async function executeCompletion<A extends Answered>(
   execution: Execution<A>,
 ): Promise<Executed<A>> {
   const { call, input, streamed } = execution;
-  const chain = capable(dependencies, execution.native, dependencies.router.route(call, streamed));
+  const chain = capable(dependencies, execution, dependencies.router.route(call, streamed));
   const estimatedTokensIn = estimateTokensIn(input);
   // The output is reserved as far as the caller bounded it; what was really used is booked on release.
   const reservedTokens = estimatedTokensIn + (input.maxOutputTokens ?? 0);
@@ -81,19 +81,35 @@ export async function executeCompletion<A extends Answered>(
 }
 
 /**
- * Without the candidates that would have to leave out a part of the request.
+ * Without the candidates that would have to leave out a part of the request, or what it refers to.
  * @throws GatewayError INVALID_REQUEST when that leaves none
  */
 function capable(
   { providers }: GatewayDependencies,
-  native: NativeRequest | undefined,
+  { native, call }: Pick<Execution<never>, "native" | "call">,
   chain: readonly Candidate[],
 ): readonly Candidate[] {
   if (!native || native.untranslatable.length === 0) return chain;
   const able = chain.filter(({ provider }) => providers.get(provider)?.provider.dialects.has(native.dialect));
-  if (able.length > 0) return able;
-  throw new GatewayError("INVALID_REQUEST", "no provider of the model takes a part of the request", {
-    fieldViolations: native.untranslatable.map((field) => ({
+  const [first] = able;
+  if (!first) throw incapable(native, call.model);
+  return native.staysWithProvider ? able.filter(({ provider }) => provider === first.provider) : able;
+}
+
+const DIALECT_TITLES: Readonly<Record<NativeDialect, string>> = {
+  "openai-chat": "chat completions API",
+  "openai-responses": "Responses API",
+  "anthropic-messages": "Messages API",
+};
+
+function incapable({ dialect, untranslatable }: NativeRequest, model: string): GatewayError {
+  if (untranslatable === "all") {
+    const message = `No provider of the model ${JSON.stringify(model)} has the ${DIALECT_TITLES[dialect]}.`;
+    const fieldViolations = [{ field: "model", description: message }];
+    return new GatewayError("INVALID_REQUEST", message, { fieldViolations });
+  }
+  return new GatewayError("INVALID_REQUEST", "no provider of the model takes a part of the request", {
+    fieldViolations: untranslatable.map((field) => ({
       field,
       description: "cannot be said in the dialect of the provider",
     })),

@@ -26,6 +26,8 @@ export interface StreamRules {
    * nothing does (`is_cut`); the usage, where the provider always sends it last; or nothing more.
    */
   readonly endWithoutTerminal: "is_cut" | "needs_usage" | "needs_finish_reason_only";
+  /** Characters of events that may be held until the first content, when they are relayed. Default 1 Mi. */
+  readonly maxHeldLength?: number | undefined;
   /** One reader per stream: writes what an event says to the progress. @throws ProviderError */
   readonly createReader: (progress: StreamProgress, relaying: Relaying) => EventReader;
   /** Of a dialect that is relayed: whether an event holds nothing but the usage. */
@@ -34,8 +36,7 @@ export interface StreamRules {
   readonly requestIdHeaders: readonly string[];
 }
 
-/** Of events to be relayed that come before the first content, in characters. */
-const MAX_HELD_LENGTH = 1024 * 1024;
+const DEFAULT_MAX_HELD_LENGTH = 1024 * 1024;
 
 /**
  * Reads the events of one call. The stream is whole when every choice that appeared has a finish reason
@@ -102,7 +103,8 @@ export class EventStreamDecoder implements StreamDecoder {
       this.#ending = true;
       this.#framing.end();
     }
-    const { failure, usage, responseModel, providerRequestId, providerCostPicoUsd } = this.#progress;
+    const { failure, usage, responseModel, providerRequestId, providerCostPicoUsd, separatelyBilledTools } =
+      this.#progress;
     if (failure) throw finishFailed(failure, failure.finishReason, this.seen);
     const finishReasons = this.#readFinishReasons();
     if (!this.#done) this.#refuseUnlessComplete();
@@ -112,6 +114,7 @@ export class EventStreamDecoder implements StreamDecoder {
       usage,
       providerRequestId,
       providerCostPicoUsd,
+      ...(separatelyBilledTools && { separatelyBilledTools }),
       outputBytes: this.#progress.outputBytes,
       deltas: this.#progress.deltas,
       native: this.#relay?.end(),
@@ -166,10 +169,11 @@ export class EventStreamDecoder implements StreamDecoder {
     const effect = this.#read(event, name);
     if (effect === "end") this.#end();
     else if (effect === "content") this.#contentEvents += 1;
-    if (this.#rules.isUsageOnly?.(event)) this.#relay?.addUsage(data);
+    if (this.#rules.isUsageOnly?.(event)) this.#relay?.addUsage(data, name);
     else this.#relay?.add(name, data);
-    if (this.#contentEvents === 0 && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
-      throw badResponse(`more than ${MAX_HELD_LENGTH} characters of events without content`, this.seen);
+    const { maxHeldLength = DEFAULT_MAX_HELD_LENGTH } = this.#rules;
+    if (this.#contentEvents === 0 && this.#relay && this.#relay.length > maxHeldLength) {
+      throw badResponse(`more than ${maxHeldLength} characters of events without content`, this.seen);
     }
   }
 

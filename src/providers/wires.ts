@@ -5,6 +5,7 @@ import type { Dialect } from "./dialect.ts";
 import { createGeminiDialect } from "./gemini/dialect.ts";
 import { createOpenAiChatDialect } from "./openai-chat/dialect.ts";
 import type { OpenAiChatProfile } from "./openai-chat/profile.ts";
+import { createOpenAiResponsesDialect } from "./openai-responses/dialect.ts";
 import { azureOpenaiProfile } from "./profiles/azure-openai.ts";
 import { deepseekProfile } from "./profiles/deepseek.ts";
 import { fireworksProfile } from "./profiles/fireworks.ts";
@@ -53,7 +54,10 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
 
 function openAiChat(profile: OpenAiChatProfile): Wire {
   return {
-    createDialects: (secrets) => [createOpenAiChatDialect(profile, secrets)],
+    createDialects: (secrets) => [
+      createOpenAiChatDialect(profile, secrets),
+      ...(profile.hasResponsesApi ? [createOpenAiResponsesDialect(profile, secrets)] : []),
+    ],
     keyHeaders: (apiKey) => (profile.keyHeader === "api-key" ? ["api-key", apiKey] : bearer(apiKey)),
   };
 }

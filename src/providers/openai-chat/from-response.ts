@@ -40,6 +40,9 @@ export function fromChatResponse(
   }
   const wireChoices = readArray(body.choices);
   if (wireChoices.length === 0) throw badResponse("no choices", seen);
+  const separatelyBilledTools = wireChoices.some((choice) =>
+    showsHostedTools(readObject(readObject(choice)?.message) ?? {}),
+  );
   const choices = wireChoices.map((choice, position) => {
     return fromWireChoice(readObject(choice), { position, seen, profile: context.profile, relayed });
   });
@@ -48,6 +51,7 @@ export function fromChatResponse(
     responseModel: readText(body.model),
     usage,
     providerCostPicoUsd,
+    ...(separatelyBilledTools && { separatelyBilledTools }),
     providerRequestId,
     outputBytes: countOutputBytes(choices),
   };
@@ -96,6 +100,14 @@ function readParts(message: JsonObject): readonly MessagePart[] {
     });
   }
   return parts;
+}
+
+/**
+ * Whether the provider ran tools of its own for a message or delta: a web search shows in its citations, what Groq's compound
+ * systems ran in `executed_tools`.
+ */
+export function showsHostedTools({ annotations, executed_tools: executedTools }: JsonObject): boolean {
+  return readArray(annotations).length > 0 || readArray(executedTools).length > 0;
 }
 
 /** Reasoning has a member of its own, of one name or the other; with Mistral it is a part of the content. */

@@ -7,7 +7,13 @@ import { badResponse } from "../map-error.ts";
 import { type JsonObject, readArray, readObject, readText } from "../read-json.ts";
 import { parseStatedCost } from "../stated-cost.ts";
 import type { StreamProgress } from "../stream-progress.ts";
-import { type ChatContext, readArguments, readContent, readReasoning } from "./from-response.ts";
+import {
+  type ChatContext,
+  readArguments,
+  readContent,
+  readReasoning,
+  showsHostedTools,
+} from "./from-response.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { mapUsage } from "./map-usage.ts";
 
@@ -77,6 +83,7 @@ class ChatReader {
 
   #readDelta(delta: JsonObject, choiceIndex: number): void {
     const progress = this.#progress;
+    if (showsHostedTools(delta)) progress.separatelyBilledTools = true;
     const reasoning = readReasoning(delta);
     if (reasoning !== undefined)
       progress.push({ kind: "reasoning", choiceIndex, text: reasoning }, reasoning);

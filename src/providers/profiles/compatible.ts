@@ -1,12 +1,13 @@
 import { openaiProfile } from "./openai.ts";
 
 /**
- * What most providers do that copy OpenAI's dialect: the older names of the output limit and of the role, no padding of deltas. Each
- * profile states its differences from this.
+ * What most providers do that copy OpenAI's dialect: the older names of the output limit and of the role, no padding of deltas,
+ * no Responses API. Each profile states its differences from this.
  */
 export const compatibleProfile = {
   ...openaiProfile,
   maxTokensField: "max_tokens",
   takesObfuscationOption: false,
   takesDeveloperRole: false,
+  hasResponsesApi: false,
 } as const;
