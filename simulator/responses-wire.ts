@@ -101,9 +101,11 @@ class ResponseWriter implements StreamWriter {
         return this.#speak(reasoningItem(this.#plan, undefined), step.text);
       case "text":
         return this.#speak(messageItem(this.#plan, undefined), step.text);
-      case "tool_open":
+      case "tool_open": {
+        const closing = this.finish();
         this.#call = step;
-        return this.finish() + this.#enter(callItem(step, undefined));
+        return closing + this.#enter(callItem(step, undefined));
+      }
       case "tool_arguments":
         this.#text += step.text;
         return this.#event("response.function_call_arguments.delta", this.#place({ delta: step.text }));
