@@ -205,7 +205,12 @@ describe("the Responses API in particular", () => {
   );
 
   it("an error event is one in either form, and its own type is not passed on as that of the error", async () => {
-    const error = { type: "invalid_request_error", code: "invalid_prompt", message: "No.", param: "input[0]" };
+    const error = {
+      type: "invalid_request_error",
+      code: "invalid_prompt",
+      message: "No.",
+      param: "input[0]",
+    };
     for (const members of [{ error }, { ...error, type: "error" }]) {
       standIn.does(streams([`event: error\n${event({ type: "error", ...members })}`]));
       const { reason, metadata } = await failureOf(stream());

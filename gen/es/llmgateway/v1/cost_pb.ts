@@ -575,7 +575,8 @@ export type CostRecord = Message<"llmgateway.v1.CostRecord"> & {
 
   /**
    * What was wrong with the provider's usage, e.g. `NEGATIVE`, and how the tokens were come by where that is worth a
-   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`.
+   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`; and
+   * `SEPARATELY_BILLED_TOOLS` where the provider ran tools of its own, so that the cost is a lower bound.
    *
    * @generated from field: repeated string flags = 14;
    */
