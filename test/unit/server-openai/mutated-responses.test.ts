@@ -52,7 +52,8 @@ test("a mutated body is refused as invalid, or reaches the provider with all tha
     const { model: _model, fallback_models: _fallbacks, metadata, ...rest } = JSON.parse(bytes.toString());
     const kept = rest.store === false ? rest : { ...rest, metadata };
     const { native, input } = request;
-    const body = String(dialect.toBody({ model: "m", stream: false, input, native }));
+    const body = dialect.toBody({ model: "m", stream: false, input, native });
+    if (typeof body !== "string") throw new TypeError("expected text");
     expect(JSON.parse(body), body).toEqual({ ...kept, model: "m" });
   }
   // Both ways were gone.
