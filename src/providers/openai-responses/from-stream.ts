@@ -145,7 +145,7 @@ class ResponsesReader {
   #failureOf(event: JsonObject) {
     const response = this.#readModel(event);
     this.#readBill(response);
-    return this.#errorOf({ error: readObject(response.error) ?? {} });
+    return this.#errorOf({ ...response, error: readObject(response.error) ?? {} });
   }
 
   #errorOf(body: JsonObject) {

@@ -2,7 +2,7 @@ import type { ProviderErrorReason } from "../../core/provider-error.ts";
 import type { ErrorRules } from "../http-error.ts";
 import { createErrorRules } from "../openai-chat/map-error.ts";
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
-import { readObject } from "../read-json.ts";
+import { readObject, readText } from "../read-json.ts";
 
 /**
  * Codes of a failed response (`ResponseError` of the openai package, 7.57.0) beyond those of chat completions. All others,
@@ -27,7 +27,10 @@ const REASON_BY_CODE: Readonly<Record<string, ProviderErrorReason>> = {
   image_content_policy_violation: "CONTENT_FILTERED",
 };
 
-/** Errors are worded as those of chat completions; the event `error` has their members beside its own `type`. */
+/**
+ * Errors are worded as those of chat completions; the event `error` has their members beside its own `type`. OpenRouter has fewer
+ * codes than errors, and says in `error_type` which one is meant (openrouter.ai/docs/api_reference/responses/error-handling).
+ */
 export function createResponsesErrorRules(
   profile: OpenAiChatProfile,
   secrets: readonly string[],
@@ -38,7 +41,9 @@ export function createResponsesErrorRules(
     reasonByCode: { ...REASON_BY_CODE, ...rules.reasonByCode },
     readError(body, headers) {
       const isEvent = body.type === "error" && readObject(body.error) === undefined;
-      return rules.readError(isEvent ? { error: { ...body, type: undefined } } : body, headers);
+      const stated = rules.readError(isEvent ? { error: { ...body, type: undefined } } : body, headers);
+      const errorType = readText(body.error_type);
+      return errorType === undefined ? stated : { ...stated, codes: [errorType, ...stated.codes] };
     },
   };
 }

@@ -204,6 +204,17 @@ describe("the Responses API in particular", () => {
     },
   );
 
+  it("OpenRouter's error_type says which of the errors of one code it is", async () => {
+    const failed = {
+      ...{ status: "failed", output: [], error_type: "context_length_exceeded" },
+      error: { code: "invalid_prompt", message: "No." },
+    };
+    standIn.does(answersJson(failed));
+    expect((await failureOf(complete())).reason).toBe("CONTEXT_TOO_LONG");
+    standIn.does(streams([begin, namedEvent("response.failed", { response: failed })]));
+    expect((await failureOf(stream())).reason).toBe("CONTEXT_TOO_LONG");
+  });
+
   it("an error event is one in either form, and its own type is not passed on as that of the error", async () => {
     const error = {
       type: "invalid_request_error",
