@@ -86,7 +86,7 @@ export interface SeenCall {
  */
 export class FakeProvider implements Provider {
   readonly name: string;
-  readonly dialects: ReadonlySet<NativeDialect> = new Set();
+  readonly dialects: Set<NativeDialect> = new Set();
   readonly calls: SeenCall[] = [];
   readonly #timeline: string[];
   #steps: Step[] = [];
