@@ -2,6 +2,7 @@ import type { Choice, MessagePart, ProviderAnswer } from "../../core/completion.
 import type { BufferedResponse } from "../buffered-call.ts";
 import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
 import { finishFailed, unknownFinishReason } from "../finish-failure.ts";
+import { messageShowsTools, usageShowsTools } from "../hosted-tools.ts";
 import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
 import { countOutputBytes } from "../output-bytes.ts";
@@ -40,9 +41,9 @@ export function fromChatResponse(
   }
   const wireChoices = readArray(body.choices);
   if (wireChoices.length === 0) throw badResponse("no choices", seen);
-  const separatelyBilledTools = wireChoices.some((choice) =>
-    showsHostedTools(readObject(readObject(choice)?.message) ?? {}),
-  );
+  const separatelyBilledTools =
+    usageShowsTools(body.usage) ||
+    wireChoices.some((choice) => messageShowsTools(readObject(readObject(choice)?.message) ?? {}));
   const choices = wireChoices.map((choice, position) => {
     return fromWireChoice(readObject(choice), { position, seen, profile: context.profile, relayed });
   });
@@ -100,14 +101,6 @@ function readParts(message: JsonObject): readonly MessagePart[] {
     });
   }
   return parts;
-}
-
-/**
- * Whether the provider ran tools of its own for a message or delta: a web search shows in its citations, what Groq's compound
- * systems ran in `executed_tools`.
- */
-export function showsHostedTools({ annotations, executed_tools: executedTools }: JsonObject): boolean {
-  return readArray(annotations).length > 0 || readArray(executedTools).length > 0;
 }
 
 /** Reasoning has a member of its own, of one name or the other; with Mistral it is a part of the content. */

@@ -1,5 +1,6 @@
 import type { ProviderAnswer } from "../../core/completion.ts";
 import type { BufferedResponse } from "../buffered-call.ts";
+import { usageShowsTools } from "../hosted-tools.ts";
 import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
@@ -24,7 +25,8 @@ export function fromResponse(response: BufferedResponse, context: ResponsesConte
   const { profile, errors } = context;
   const providerRequestId = readRequestId(response.headers, profile.requestIdHeaders);
   const body = readObject(parseJson(response.body));
-  const { parts, separatelyBilledTools } = readOutput(body?.output);
+  const { parts, hostedTools } = readOutput(body?.output);
+  const separatelyBilledTools = hostedTools || usageShowsTools(body?.usage);
   const billed = {
     ...readBill(body ?? {}, profile),
     ...(separatelyBilledTools && { separatelyBilledTools }),

@@ -1,9 +1,10 @@
 import type { EventEffect } from "../event-stream-decoder.ts";
+import { usageShowsTools } from "../hosted-tools.ts";
 import { mapErrorBody } from "../http-error.ts";
 import { type JsonObject, readObject, readText } from "../read-json.ts";
 import type { StreamProgress } from "../stream-progress.ts";
 import { type ResponsesContext, readBill } from "./from-response.ts";
-import { isSeparatelyBilledTool, readFinishReason, readOutput, readToolCall } from "./read-output.ts";
+import { isHostedTool, readFinishReason, readOutput, readToolCall } from "./read-output.ts";
 
 /** Reads the events of one stream. @throws ProviderError for an event that says that it failed */
 export function createResponsesReader(
@@ -83,7 +84,7 @@ class ResponsesReader {
       this.#pushCall(call);
       return "content";
     }
-    if (!isSeparatelyBilledTool(begun)) return "nothing";
+    if (!isHostedTool(begun)) return "nothing";
     this.#progress.separatelyBilledTools = true;
     return "content";
   }
@@ -120,8 +121,8 @@ class ResponsesReader {
   #finish(event: JsonObject): void {
     const progress = this.#progress;
     const response = this.#readModel(event);
-    const { parts, separatelyBilledTools } = readOutput(response.output);
-    if (separatelyBilledTools) progress.separatelyBilledTools = true;
+    const { parts, hostedTools } = readOutput(response.output);
+    if (hostedTools) progress.separatelyBilledTools = true;
     // An answer that was not streamed piece by piece.
     if (progress.deltas === 0) {
       for (const part of parts) {
@@ -139,6 +140,7 @@ class ResponsesReader {
   #readBill(response: JsonObject): void {
     const { usage, providerCostPicoUsd } = readBill(response, this.#context.profile);
     this.#progress.stateUsage(usage);
+    if (usageShowsTools(response.usage)) this.#progress.separatelyBilledTools = true;
     this.#progress.providerCostPicoUsd = providerCostPicoUsd;
   }
 

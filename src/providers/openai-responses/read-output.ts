@@ -4,7 +4,8 @@ import { type JsonObject, readArray, readObject, readText } from "../read-json.t
 /** What the items of an output mean. */
 export interface Output {
   readonly parts: readonly MessagePart[];
-  readonly separatelyBilledTools: boolean;
+  /** There are calls of tools that the provider ran. */
+  readonly hostedTools: boolean;
 }
 
 /** The items of a response; those that a message cannot hold are the caller's business. */
@@ -12,7 +13,7 @@ export function readOutput(output: unknown): Output {
   const items = readArray(output).map((item) => readObject(item) ?? {});
   return {
     parts: items.flatMap(readItem),
-    separatelyBilledTools: items.some(isSeparatelyBilledTool),
+    hostedTools: items.some(isHostedTool),
   };
 }
 
@@ -34,7 +35,7 @@ const BILLED_BY_TOKENS: ReadonlySet<unknown> = new Set([
 ]);
 
 /** Whether an item is a call of a tool that the provider runs. */
-export function isSeparatelyBilledTool({ type }: JsonObject): boolean {
+export function isHostedTool({ type }: JsonObject): boolean {
   return typeof type === "string" && !BILLED_BY_TOKENS.has(type);
 }
 

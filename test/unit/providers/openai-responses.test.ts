@@ -4,7 +4,15 @@ import type { Provider, ProviderCall } from "../../../src/core/provider.ts";
 import type { ProviderTypeName } from "../../../src/core/provider-types.ts";
 import { createProvider } from "../../../src/providers/create-provider.ts";
 import { describeProvider } from "../../suites/provider-suite.ts";
-import { answersJson, answersWith, callOf, event, failureOf, streams } from "../../support/provider-calls.ts";
+import {
+  answersJson,
+  answersWith,
+  callOf,
+  chunk,
+  event,
+  failureOf,
+  streams,
+} from "../../support/provider-calls.ts";
 import { ScriptedProvider } from "../../support/scripted-provider.ts";
 import { namedEvent, openAiResponsesWire } from "../../support/wires/openai-responses-wire.ts";
 
@@ -300,6 +308,25 @@ describe("the Responses API in particular", () => {
     const end = await stream(xai);
     expect(end.usage).toMatchObject({ usage: { tokensOut: 119, textTokensOut: 9, reasoningTokensOut: 110 } });
     await xai.close();
+  });
+
+  it.each([
+    ["sources of a search", { num_sources_used: 2 }, true],
+    ["tools of xAI's", { num_server_side_tools_used: 1 }, true],
+    ["what OpenRouter's tools cost", { cost_details: { server_tool_cost: 0.01 } }, true],
+    ["none of them", { num_sources_used: 0, cost_details: { server_tool_cost: 0 } }, undefined],
+  ])("a usage that states %s says whether tools are billed apart", async (_, stated, expected) => {
+    const usage = { ...USAGE, ...stated };
+    standIn.does(answersJson({ status: "completed", output: [], usage }));
+    expect((await complete()).separatelyBilledTools).toBe(expected);
+    standIn.does(streams([begin, text("Hi"), completed({ usage })]));
+    expect((await stream()).separatelyBilledTools).toBe(expected);
+    const chat = { prompt_tokens: 9, completion_tokens: 2, ...stated };
+    const choices = [{ index: 0, message: { content: "Hi" }, finish_reason: "stop" }];
+    standIn.does(answersJson({ choices, usage: chat }));
+    expect((await provider.complete(callOf())).separatelyBilledTools).toBe(expected);
+    standIn.does(streams([chunk({ content: "Hi" }, "stop"), event({ choices: [], usage: chat })]));
+    expect((await provider.stream(callOf(), () => undefined)).separatelyBilledTools).toBe(expected);
   });
 
   it("OpenRouter's stated cost is kept", async () => {
