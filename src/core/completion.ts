@@ -8,7 +8,13 @@ export type MessagePart =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "image"; readonly source: ImageSource; readonly detail: ImageDetail | undefined }
   | { readonly kind: "tool_call"; readonly id: string; readonly name: string; readonly argumentsJson: string }
-  | { readonly kind: "tool_result"; readonly toolCallId: string; readonly text: string }
+  | {
+      readonly kind: "tool_result";
+      readonly toolCallId: string;
+      readonly text: string;
+      /** The tool failed, and the text says how; left out where a dialect has no place for it. */
+      readonly isError?: boolean | undefined;
+    }
   | { readonly kind: "refusal"; readonly text: string }
   | { readonly kind: "reasoning"; readonly text: string };
 
@@ -73,6 +79,8 @@ export interface NativeRequest {
   readonly body: Readonly<Record<string, unknown>>;
   /** Members that only the gateway understands: they are not sent on. */
   readonly gatewayMembers: readonly string[];
+  /** What its dialect says in headers of the request, checked, by their names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Paths of what `CompletionInput` cannot say: with any, only providers of the dialect can be asked. */
   readonly untranslatable: readonly string[];
 }

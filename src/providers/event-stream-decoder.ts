@@ -30,11 +30,13 @@ export interface StreamRules {
   readonly createReader: (progress: StreamProgress, relaying: Relaying) => EventReader;
   /** Of a dialect that is relayed: whether an event holds nothing but the usage. */
   readonly isUsageOnly?: ((event: JsonObject) => boolean) | undefined;
+  /** Likewise: whether an event begins the end of the stream, which waits until all of it is on the ledger. */
+  readonly beginsEnd?: ((event: JsonObject) => boolean) | undefined;
   readonly errors: ErrorRules;
   readonly requestIdHeaders: readonly string[];
 }
 
-/** Of events to be relayed that come before the first content, in characters. */
+/** Of events to be relayed that come before the first content, or at the end of the stream, in characters. */
 const MAX_HELD_LENGTH = 1024 * 1024;
 
 /**
@@ -166,11 +168,16 @@ export class EventStreamDecoder implements StreamDecoder {
     const effect = this.#read(event, name);
     if (effect === "end") this.#end();
     else if (effect === "content") this.#contentEvents += 1;
+    if (this.#relay && this.#rules.beginsEnd?.(event)) this.#relay.hold();
     if (this.#rules.isUsageOnly?.(event)) this.#relay?.addUsage(data);
     else this.#relay?.add(name, data);
-    if (this.#contentEvents === 0 && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
-      throw badResponse(`more than ${MAX_HELD_LENGTH} characters of events without content`, this.seen);
-    }
+    if (this.#relay) this.#refuseLongWait(this.#relay);
+  }
+
+  #refuseLongWait({ length, tailLength }: EventRelay): void {
+    const waiting = this.#contentEvents === 0 ? length : tailLength;
+    if (waiting <= MAX_HELD_LENGTH) return;
+    throw badResponse(`more than ${MAX_HELD_LENGTH} characters of events without content`, this.seen);
   }
 
   #end(): void {

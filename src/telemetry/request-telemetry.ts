@@ -123,6 +123,7 @@ const COMPLETION_METHODS: ReadonlySet<string> = new Set([
   "llmgateway.v1.CompletionService/Complete",
   "llmgateway.v1.CompletionService/StreamComplete",
   "POST /v1/chat/completions",
+  "POST /v1/messages",
 ]);
 
 function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {

@@ -1,5 +1,6 @@
 import type { MessagePart, ProviderAnswer } from "../../core/completion.ts";
 import type { BufferedResponse } from "../buffered-call.ts";
+import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
 import { finishFailed, unknownFinishReason } from "../finish-failure.ts";
 import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
@@ -15,7 +16,11 @@ export const REQUEST_ID_HEADERS: readonly string[] = ["request-id"];
  * The answer in a 2xx response. The usage is read first, so that every error after it carries it.
  * @throws ProviderError PROVIDER_BAD_RESPONSE when it is no whole answer, or what an error object in it means.
  */
-export function fromMessagesResponse(response: BufferedResponse, errors: ErrorRules): ProviderAnswer {
+export function fromMessagesResponse(
+  response: BufferedResponse,
+  errors: ErrorRules,
+  { relayed }: Relaying = NOT_RELAYED,
+): ProviderAnswer {
   const providerRequestId = readRequestId(response.headers, REQUEST_ID_HEADERS);
   const body = readObject(parseJson(response.body));
   const usage = mapUsage(body?.usage);
@@ -25,7 +30,8 @@ export function fromMessagesResponse(response: BufferedResponse, errors: ErrorRu
   if (!Array.isArray(body.content)) throw badResponse("no content", seen);
   const stopReason = readText(body.stop_reason);
   if (stopReason === undefined) throw badResponse("no stop reason", seen);
-  const finishReason = mapFinishReason(stopReason);
+  // Of an answer that is relayed its reader, not the gateway, must know every stop reason.
+  const finishReason = mapFinishReason(stopReason) ?? (relayed ? "stop" : undefined);
   if (finishReason === undefined) throw unknownFinishReason(stopReason, seen);
   if (typeof finishReason !== "string") throw finishFailed(finishReason, stopReason, seen);
   const parts = body.content.flatMap((block) => readBlock(readObject(block)));

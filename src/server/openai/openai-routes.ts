@@ -1,11 +1,10 @@
 import type { CompatibleDependencies } from "../compatible/compatible-dependencies.ts";
 import { createRouteMaker, type FindRoute } from "../compatible/compatible-route.ts";
+import { isModelPath, listModels, MODELS_PATH, retrieveModel } from "../compatible/models.ts";
 import { serveCompletion } from "../compatible/serve-completion.ts";
 import { chatFormat } from "./chat-format.ts";
-import { listModels, retrieveModel } from "./models.ts";
 import { OPENAI_API } from "./openai-api.ts";
-
-const MODEL_PREFIX = "/v1/models/";
+import { openAiModels } from "./openai-models.ts";
 
 /**
  * The OpenAI-compatible API: `POST /v1/chat/completions`, `GET /v1/models` and `GET /v1/models/{id}`. A second face
@@ -18,23 +17,13 @@ export function createOpenAiRoutes(dependencies: CompatibleDependencies): FindRo
       "/v1/chat/completions",
       route("POST /v1/chat/completions", (call) => serveCompletion(dependencies, call, chatFormat)),
     ],
-    ["/v1/models", route("GET /v1/models", (call) => call.answer(listModels(dependencies, call)))],
+    [
+      MODELS_PATH,
+      route("GET /v1/models", (call) => call.answer(listModels(dependencies, call, openAiModels))),
+    ],
   ]);
   const model = route("GET /v1/models/{id}", (call) =>
-    call.answer(retrieveModel(dependencies, call, decodeId(call.path))),
+    call.answer(retrieveModel(dependencies, call, openAiModels)),
   );
-  return (path) => {
-    const isModel = path.startsWith(MODEL_PREFIX) && path.length > MODEL_PREFIX.length;
-    return routes.get(path) ?? (isModel ? model : undefined);
-  };
-}
-
-/** The rest of the path: names of models have slashes, which clients encode or not. */
-function decodeId(path: string): string {
-  const id = path.slice(MODEL_PREFIX.length);
-  try {
-    return decodeURIComponent(id);
-  } catch {
-    return id;
-  }
+  return (path) => routes.get(path) ?? (isModelPath(path) ? model : undefined);
 }
