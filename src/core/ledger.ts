@@ -44,8 +44,14 @@ export type BillingState = "settled" | "unpriced" | "not_billed" | "unknown";
  * - `ESTIMATED_BY_BYTES`: the tokenizer was too slow; UTF-8 bytes / 4.
  * - `INPUT_REPORTED`: estimated, but its input is what the provider stated before the end.
  * - `NOT_BILLED_BY_POLICY`: interrupted at a provider that is configured to bill nothing then.
+ * - `CHARGES_BEYOND_TOKENS`: the provider tells of charges that the prices of tokens do not cover; they are not in the cost.
  */
-export const COUNT_FLAGS = ["ESTIMATED_BY_BYTES", "INPUT_REPORTED", "NOT_BILLED_BY_POLICY"] as const;
+export const COUNT_FLAGS = [
+  "ESTIMATED_BY_BYTES",
+  "INPUT_REPORTED",
+  "NOT_BILLED_BY_POLICY",
+  "CHARGES_BEYOND_TOKENS",
+] as const;
 export type CountFlag = (typeof COUNT_FLAGS)[number];
 
 export interface AttemptOutcome {

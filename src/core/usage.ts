@@ -37,11 +37,19 @@ export type InputUsage = Pick<
  * nothing final), `absent`, or `invalid`, which is flagged and never believed.
  */
 export type UsageReport =
-  | { readonly kind: "reported"; readonly usage: Usage }
-  | { readonly kind: "so_far"; readonly usage: Usage }
+  | StatedUsage<"reported">
+  | StatedUsage<"so_far">
   | { readonly kind: "input_only"; readonly input: InputUsage }
   | { readonly kind: "absent" }
   | { readonly kind: "invalid"; readonly anomaly: UsageAnomaly };
+
+/** Tokens that a provider stated, in and out. */
+interface StatedUsage<Kind extends string> {
+  readonly kind: Kind;
+  readonly usage: Usage;
+  /** The provider says that it charges more than these tokens, or otherwise: for its own tools, for another tier. */
+  readonly chargesBeyondTokens?: true | undefined;
+}
 
 /** The most tokens believed of one attempt; real contexts are far below. */
 export const MAX_TOKENS_PER_ATTEMPT = 1_000_000_000;

@@ -144,7 +144,8 @@ function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedToke
   const usage = usageOf(result);
   const anomalies = usage.kind === "invalid" ? [usage.anomaly] : [];
   if (usage.kind === "reported") {
-    return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags: anomalies };
+    const flags = chargesFlags(usage);
+    return { usage: usage.usage, usageSource: "reported", outcomeUnknown: false, flags };
   }
   if (!needsEstimate(result)) {
     return { usage: undefined, usageSource: "none", outcomeUnknown: false, flags: anomalies };
@@ -162,7 +163,7 @@ function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedToke
           : estimatedOutput(usage.input, tokensOut),
       usageSource: "estimated",
       outcomeUnknown: false,
-      flags: ["INPUT_REPORTED", ...byBytes],
+      flags: ["INPUT_REPORTED", ...byBytes, ...chargesFlags(usage)],
     };
   }
   return {
@@ -171,6 +172,11 @@ function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedToke
     outcomeUnknown: result.kind === "failed" && received.deltas === 0,
     flags: [...anomalies, ...byBytes],
   };
+}
+
+/** The cost is that of the tokens; that it is not all of it, the record says. */
+function chargesFlags(usage: UsageReport): readonly string[] {
+  return "chargesBeyondTokens" in usage && usage.chargesBeyondTokens ? ["CHARGES_BEYOND_TOKENS"] : [];
 }
 
 interface Priced {

@@ -9,5 +9,5 @@ export function toInputOnly(report: UsageReport): UsageReport {
 
 /** Usage stated while the answer was not over: its input is final, its output the least that there was. */
 export function toSoFar(report: UsageReport): UsageReport {
-  return report.kind === "reported" ? { kind: "so_far", usage: report.usage } : report;
+  return report.kind === "reported" ? { ...report, kind: "so_far" } : report;
 }

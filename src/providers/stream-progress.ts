@@ -32,7 +32,7 @@ export class StreamProgress {
   get usage(): UsageReport {
     const stated = this.#statedUsage;
     const isFinal = this.#deltas === this.#deltasBeforeUsage;
-    return stated.kind === "reported" && !isFinal ? { kind: "so_far", usage: stated.usage } : stated;
+    return stated.kind === "reported" && !isFinal ? { ...stated, kind: "so_far" } : stated;
   }
 
   /** The usage stated last counts, of all that was pushed until now; one that states none takes nothing back. */

@@ -57,6 +57,19 @@ it("a request and its answer are passed on as they were written", async () => {
   expect(response.headers.get("x-llm-gateway-ignored")).toBeNull();
 });
 
+it("charges that no price of tokens covers are told by the record", async () => {
+  const response = await post(`{"model":"claude-x","max_tokens":9,${MESSAGES}}`);
+  const records = async () => {
+    const url = `${gateway.url}/v1/costs/records?page_size=1000`;
+    const page = await fetch(url, { headers: { authorization: `Bearer ${gateway.adminKey}` } });
+    const { records } = (await page.json()) as {
+      readonly records: readonly { readonly request_id: string; readonly flags: readonly string[] }[];
+    };
+    return records.filter(({ request_id }) => request_id === response.headers.get("request-id"));
+  };
+  await expect.poll(records, { interval: 20 }).toMatchObject([{ flags: ["CHARGES_BEYOND_TOKENS"] }]);
+});
+
 it("a stream is passed on event by event, with their names, and its end waits for the ledger", async () => {
   const event = (type: string, members: string) => `event: ${type}\ndata: {"type":"${type}"${members}}\n\n`;
   const events = [

@@ -11,13 +11,29 @@ export function mapUsage(usage: unknown): UsageReport {
   const stated = readObject(usage);
   if (!stated) return { kind: "invalid", anomaly: "NOT_AN_INTEGER" };
   const { input_tokens, cache_read_input_tokens, cache_creation_input_tokens } = stated;
-  return parseUsage({
+  const report = parseUsage({
     tokensIn: sumOfCounts([input_tokens, cache_read_input_tokens, cache_creation_input_tokens]),
     tokensOut: stated.output_tokens,
     cacheReadTokensIn: cache_read_input_tokens,
     cacheWriteTokensIn: cache_creation_input_tokens,
     reasoningTokensOut: readObject(stated.output_tokens_details)?.thinking_tokens,
   });
+  return report.kind === "reported" && chargesBeyondTokens(stated)
+    ? { ...report, chargesBeyondTokens: true }
+    : report;
+}
+
+/** What only native requests ask for, and the prices of tokens do not cover. Web pages are fetched for nothing. */
+function chargesBeyondTokens(usage: JsonObject): boolean {
+  const { server_tool_use, cache_creation, service_tier, speed, inference_geo } = usage;
+  const uses = Object.entries(readObject(server_tool_use) ?? {});
+  return (
+    uses.some(([name, count]) => name !== "web_fetch_requests" && Number(count) > 0) ||
+    Number(readObject(cache_creation)?.ephemeral_1h_input_tokens ?? 0) > 0 ||
+    (typeof service_tier === "string" && service_tier !== "standard") ||
+    speed === "fast" ||
+    inference_geo === "us"
+  );
 }
 
 /** The usage of `message_start`: the input is final; of the output, which has just begun, nothing is believed. */

@@ -120,6 +120,16 @@ describe("an answer", () => {
     });
   });
 
+  it("whose provider charges more than tokens costs its tokens, and says that this is not all", () => {
+    const reported = usageOf(1_000, 50);
+    if (reported.kind !== "reported") throw new Error("no usage");
+    const charged = { ...reported, chargesBeyondTokens: true } as const;
+    const flags = ["CHARGES_BEYOND_TOKENS"];
+    expect(settle(priced, answered(charged))).toEqual({ ...settle(priced, answered(reported)), flags });
+    const soFar = { ...charged, kind: "so_far" } as const;
+    expect(settle(priced, answered(soFar)).flags).toEqual(["INPUT_REPORTED", "ESTIMATED_BY_BYTES", ...flags]);
+  });
+
   it("of a model without a price keeps its tokens as unpriced, which is not free", () => {
     const outcome = settle(unpriced, answered(usageOf(1_000, 50)));
     expect(outcome).toMatchObject({

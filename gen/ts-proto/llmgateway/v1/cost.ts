@@ -446,7 +446,8 @@ export interface CostRecord {
     | undefined;
   /**
    * What was wrong with the provider's usage, e.g. `NEGATIVE`, and how the tokens were come by where that is worth a
-   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`.
+   * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`. `CHARGES_BEYOND_TOKENS`: the
+   * provider tells of charges that the prices of tokens do not cover, and the cost does not have.
    */
   flags: string[];
   /** Cost attribution. */
