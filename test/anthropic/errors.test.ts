@@ -176,7 +176,7 @@ describe("an abort of the client", () => {
       expect(Date.now() - leftAt).toBeLessThanOrEqual(250 + MACHINE_NOISE_MS);
       const cancelled = async () =>
         (await recordsOf(bench())).filter(({ outcome }) => outcome === "cancelled").length;
-      await expect.poll(cancelled).toBeGreaterThan(0);
+      await expect.poll(cancelled, { timeout: 10_000 }).toBeGreaterThan(0);
     },
   );
 });

@@ -243,7 +243,7 @@ it("a message is counted, logged and measured as any other call", async () => {
   const lines = () => bench().process.output().split("\n");
   const lineOf = () =>
     lines().find((line) => line.includes(String(request_id)) && line.includes('"event":"request"'));
-  await expect.poll(lineOf, { interval: 20 }).toBeDefined();
+  await expect.poll(lineOf, { interval: 20, timeout: 10_000 }).toBeDefined();
   expect(JSON.parse(lineOf() ?? "{}")).toMatchObject({
     ...{ method: "POST /v1/messages", protocol: "anthropic", outcome: "ok", streamed: true },
     ...{ model: "anthropic/sim-model", provider: "anthropic", attempts: 1, tokens_out: 16 },

@@ -67,7 +67,9 @@ it("charges that no price of tokens covers are told by the record", async () => 
     };
     return records.filter(({ request_id }) => request_id === response.headers.get("request-id"));
   };
-  await expect.poll(records, { interval: 20 }).toMatchObject([{ flags: ["CHARGES_BEYOND_TOKENS"] }]);
+  await expect
+    .poll(records, { interval: 20, timeout: 10_000 })
+    .toMatchObject([{ flags: ["CHARGES_BEYOND_TOKENS"] }]);
 });
 
 it("a stream is passed on event by event, with their names, and its end waits for the ledger", async () => {
