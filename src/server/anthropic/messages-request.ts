@@ -69,7 +69,7 @@ export function parseMessagesRequest(bytes: Uint8Array, headers: IncomingHttpHea
   };
 }
 
-/** `metadata.user_id`. One that is longer than an end user's name may be counts as its digest, as Claude Code's is. */
+/** `metadata.user_id`. One that is longer than an end user's name may be counts as its digest. */
 function readUserId({ metadata }: JsonObject): string | undefined {
   const value = readObject(metadata)?.user_id;
   if (value === undefined || value === null || value === "") return undefined;
