@@ -6,7 +6,7 @@ const ALONE = [
   "test/failures/*.test.ts",
   "test/faults/*.test.ts",
   "test/integration/drained-calls.test.ts",
-  "test/openai/errors.test.ts",
+  "test/{anthropic,openai}/errors.test.ts",
   "test/regression/interrupted-calls-are-on-the-ledger-within-250-ms.test.ts",
 ];
 

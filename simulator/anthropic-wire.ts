@@ -4,6 +4,9 @@ import type { ErrorFields, Step, StreamWriter, Wire } from "./wire.ts";
 
 type Block = "thinking" | "text" | "tool_use";
 
+/** Of thinking; nobody checks it here. */
+const SIGNATURE = "c2lt";
+
 const STOP_REASONS: Readonly<Record<string, string>> = {
   stop: "end_turn",
   length: "max_tokens",
@@ -26,7 +29,7 @@ function parseArguments(text: string): unknown {
 function contentOf(plan: Plan): readonly unknown[] {
   const content: unknown[] = [];
   if (plan.reasoning.length > 0) {
-    content.push({ type: "thinking", thinking: plan.reasoning.join(""), signature: "c2lt" });
+    content.push({ type: "thinking", thinking: plan.reasoning.join(""), signature: SIGNATURE });
   }
   if (plan.content.length > 0) content.push({ type: "text", text: plan.content.join("") });
   for (const { id, name, argumentPieces } of plan.toolCalls) {
@@ -143,8 +146,10 @@ class MessageWriter implements StreamWriter {
 
   #close(): string {
     if (this.#openBlock === undefined) return "";
+    const signature =
+      this.#openBlock === "thinking" ? this.#delta({ type: "signature_delta", signature: SIGNATURE }) : "";
     this.#openBlock = undefined;
-    return event("content_block_stop", `,"index":${this.#blockIndex}`);
+    return signature + event("content_block_stop", `,"index":${this.#blockIndex}`);
   }
 
   #delta(delta: object): string {
@@ -173,10 +178,13 @@ function errorBody({ status, message, type, code }: ErrorFields): string {
   });
 }
 
+/** The versions of the API; both answer alike. */
+const VERSIONS: ReadonlySet<unknown> = new Set(["2023-06-01", "2026-10-21"]);
+
 /** Anthropic's Messages API. Any key will do. */
 export const anthropicWire: Wire = {
   requestIdHeader: "request-id",
-  isAuthorized: (headers) => Boolean(headers["x-api-key"]) && headers["anthropic-version"] === "2023-06-01",
+  isAuthorized: (headers) => Boolean(headers["x-api-key"]) && VERSIONS.has(headers["anthropic-version"]),
   parseRequest: parseAnthropicRequest,
   renderUnary,
   createWriter: (plan) => new MessageWriter(plan),

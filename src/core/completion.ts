@@ -8,7 +8,13 @@ export type MessagePart =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "image"; readonly source: ImageSource; readonly detail: ImageDetail | undefined }
   | { readonly kind: "tool_call"; readonly id: string; readonly name: string; readonly argumentsJson: string }
-  | { readonly kind: "tool_result"; readonly toolCallId: string; readonly text: string }
+  | {
+      readonly kind: "tool_result";
+      readonly toolCallId: string;
+      readonly text: string;
+      /** The tool failed, and the text says how; left out where a dialect has no place for it. */
+      readonly isError?: boolean | undefined;
+    }
   | { readonly kind: "refusal"; readonly text: string }
   | { readonly kind: "reasoning"; readonly text: string };
 
@@ -73,6 +79,8 @@ export interface NativeRequest {
   readonly body: Readonly<Record<string, unknown>>;
   /** Members that only the gateway understands: they are not sent on. */
   readonly gatewayMembers: readonly string[];
+  /** What its dialect says in headers of the request, checked, by their names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Paths of what the input beside it cannot say, or all of it: with any, only providers of the dialect can be asked. */
   readonly untranslatable: readonly string[] | "all";
   /** It refers to what one provider keeps, so that no other one is asked. Default false. */
@@ -106,7 +114,7 @@ export interface ProviderAnswer {
   /** What the provider says that the call cost, when it does; kept beside the gateway's own cost. */
   readonly providerCostPicoUsd?: PicoUsd | undefined;
   /** The provider ran tools of its own, which it bills apart from tokens: the cost of the tokens is not all of it. */
-  readonly separatelyBilledTools?: boolean | undefined;
+  readonly chargesBeyondTokens?: boolean | undefined;
   readonly providerRequestId: string | undefined;
   /** Bytes of output text, reasoning and tool arguments: what an estimate goes by when usage is absent. */
   readonly outputBytes: number;
@@ -133,7 +141,7 @@ export interface StreamEnd {
   readonly responseModel: string | undefined;
   readonly usage: UsageReport;
   readonly providerCostPicoUsd?: PicoUsd | undefined;
-  readonly separatelyBilledTools?: boolean | undefined;
+  readonly chargesBeyondTokens?: boolean | undefined;
   readonly providerRequestId: string | undefined;
   readonly outputBytes: number;
   readonly deltas: number;

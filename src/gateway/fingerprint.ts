@@ -15,7 +15,8 @@ export function createFingerprint(key: Uint8Array): Fingerprint {
   return (method, call) => {
     const { model, fallbackModels, endUser, input, native } = call;
     // A caller's own text says more than what was read of it.
-    const content = [method, model, fallbackModels, ownTags(call), endUser, native?.text ?? input];
+    const content: unknown[] = [method, model, fallbackModels, ownTags(call), endUser, native?.text ?? input];
+    if (native?.headers) content.push(native.headers);
     const digest = createHmac("sha256", key).update(encode(content)).digest();
     return digest.subarray(0, FINGERPRINT_BYTES).toString("base64url");
   };

@@ -18,6 +18,8 @@ export interface Dialect extends StreamRules {
   readonly nativeDialect?: NativeDialect | undefined;
   /** Path below the base URL, with its query. */
   toPath(call: DialectCall): string;
+  /** Headers that the dialect needs besides the key's, names and values alternating; none by default. */
+  toHeaders?(call: DialectCall): readonly string[];
   /**
    * The body: an object, to be made JSON, or JSON text.
    * @throws ProviderError PROVIDER_INVALID_REQUEST, not billed, for what it cannot say

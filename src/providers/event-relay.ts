@@ -10,13 +10,17 @@ export const NOT_RELAYED: Relaying = { relayed: false };
 /** The events of one stream as the provider wrote them, until they are taken; the usage waits for the end. */
 export class EventRelay {
   #text = "";
+  #tail = "";
+  #holding = false;
   #usageJson: string | undefined;
   #usageEvent: string | undefined;
 
   /** `data` is the JSON text of an event; `name` what its framing calls it. */
   add(name: string | undefined, data: string): void {
-    if (name !== undefined) this.#text += `event: ${name}\n`;
-    this.#text += `data: ${data.includes("\n") ? data.replaceAll("\n", "\ndata: ") : data}\n\n`;
+    const nameLine = name === undefined ? "" : `event: ${name}\n`;
+    const event = `${nameLine}data: ${data.includes("\n") ? data.replaceAll("\n", "\ndata: ") : data}\n\n`;
+    if (this.#holding) this.#tail += event;
+    else this.#text += event;
   }
 
   /** Characters that wait to be taken. */
@@ -24,10 +28,20 @@ export class EventRelay {
     return this.#text.length;
   }
 
+  /** Characters that wait for the end. */
+  get tailLength(): number {
+    return this.#tail.length;
+  }
+
   /** An event that holds nothing but the usage: it waits for the end, where what the call cost is known. */
   addUsage(data: string, name: string | undefined): void {
     this.#usageJson = data;
     this.#usageEvent = name;
+  }
+
+  /** What is added from here on ends the stream, and waits for the end. */
+  hold(): void {
+    this.#holding = true;
   }
 
   /** The events since it was called last. */
@@ -38,6 +52,6 @@ export class EventRelay {
   }
 
   end(): NativeStreamEnd {
-    return { tail: this.take(), usageJson: this.#usageJson, usageEvent: this.#usageEvent };
+    return { tail: this.take() + this.#tail, usageJson: this.#usageJson, usageEvent: this.#usageEvent };
   }
 }

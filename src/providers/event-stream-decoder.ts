@@ -35,10 +35,21 @@ export interface StreamRules {
   readonly findTexts?: FindTexts | undefined;
   /** Of a dialect that is relayed: whether an event holds nothing but the usage. */
   readonly isUsageOnly?: ((event: JsonObject) => boolean) | undefined;
+  /** Likewise: whether an event begins the end of the stream, which waits until all of it is on the ledger. */
+  readonly beginsEnd?: ((event: JsonObject) => boolean) | undefined;
   readonly errors: ErrorRules;
   readonly requestIdHeaders: readonly string[];
 }
 
+interface RelayedEvent {
+  readonly event: JsonObject;
+  readonly name: string | undefined;
+  /** The event's JSON text. */
+  readonly data: string;
+  readonly effect: EventEffect;
+}
+
+/** Of events to be relayed that come before the first content, or at the end of the stream, in characters. */
 const DEFAULT_MAX_HELD_LENGTH = 1024 * 1024;
 
 /**
@@ -127,7 +138,7 @@ export class EventStreamDecoder implements StreamDecoder {
       this.#ending = true;
       this.#framing.end();
     }
-    const { failure, usage, responseModel, providerRequestId, providerCostPicoUsd, separatelyBilledTools } =
+    const { failure, usage, responseModel, providerRequestId, providerCostPicoUsd, chargesBeyondTokens } =
       this.#progress;
     if (failure) throw finishFailed(failure, failure.finishReason, this.seen);
     const finishReasons = this.#readFinishReasons();
@@ -138,7 +149,7 @@ export class EventStreamDecoder implements StreamDecoder {
       usage,
       providerRequestId,
       providerCostPicoUsd,
-      ...(separatelyBilledTools && { separatelyBilledTools }),
+      ...(chargesBeyondTokens && { chargesBeyondTokens }),
       outputBytes: this.#progress.outputBytes,
       deltas: this.#progress.deltas,
       native: this.#relay?.end(),
@@ -193,21 +204,20 @@ export class EventStreamDecoder implements StreamDecoder {
     const effect = this.#read(event, name);
     if (effect === "end") this.#end();
     else if (effect === "content") this.#contentEvents += 1;
-    this.#toRelay(event, name, data, effect);
-    const { maxHeldLength = DEFAULT_MAX_HELD_LENGTH } = this.#rules;
-    if (!this.#begun && this.#relay && this.#relay.length > maxHeldLength) {
-      throw badResponse(`more than ${maxHeldLength} characters of events without content`, this.seen);
-    }
+    if (this.#relay) this.#addToRelay(this.#relay, { event, name, data, effect });
   }
 
-  /** A usage is no content: a stream that brings nothing else has not begun. */
-  #toRelay(event: JsonObject, name: string | undefined, data: string, effect: EventEffect): void {
-    if (this.#rules.isUsageOnly?.(event)) {
-      this.#relay?.addUsage(data, name);
-      return;
+  #addToRelay(relay: EventRelay, { event, name, data, effect }: RelayedEvent): void {
+    const { beginsEnd, isUsageOnly, maxHeldLength = DEFAULT_MAX_HELD_LENGTH } = this.#rules;
+    if (beginsEnd?.(event)) relay.hold();
+    // A usage is no content: a stream that brings nothing else has not begun.
+    if (isUsageOnly?.(event)) relay.addUsage(data, name);
+    else {
+      relay.add(name, data);
+      if (effect === "content") this.#begun = true;
     }
-    this.#relay?.add(name, data);
-    if (effect === "content") this.#begun = true;
+    if ((this.#begun ? relay.tailLength : relay.length) <= maxHeldLength) return;
+    throw badResponse(`more than ${maxHeldLength} characters of events without content`, this.seen);
   }
 
   #end(): void {

@@ -23,6 +23,8 @@ export interface StatedError {
 export interface ErrorRules {
   readonly readError: (body: JsonObject, headers: IncomingHttpHeaders) => StatedError;
   readonly reasonByCode: Readonly<Record<string, ProviderErrorReason>>;
+  /** Codes of a 404 that says that something else than the model is not there, to which the request refers. */
+  readonly missingReferenceCodes?: ReadonlySet<string> | undefined;
   /** Statuses that mean overload by themselves, whatever the body says; 529 always does. */
   readonly overloadedStatuses: readonly number[];
   /** For providers that have no error code for it: the message of a 4xx that says the input is too long. */
@@ -105,7 +107,9 @@ function classifyStatus(status: number, stated: StatedError, rules: ErrorRules):
     case 403:
       return classifyForbidden(stated, byCode, rules);
     case 404:
-      return "PROVIDER_MODEL_NOT_FOUND";
+      return stated.codes.some((code) => rules.missingReferenceCodes?.has(code))
+        ? "PROVIDER_INVALID_REQUEST"
+        : "PROVIDER_MODEL_NOT_FOUND";
     case 408:
     case 409:
     case 425:

@@ -123,16 +123,17 @@ class HttpProvider implements Provider {
       dialect,
       relayed: nativeDialect !== undefined,
       path: dialect.toPath(asked),
+      headers: dialect.toHeaders?.(asked) ?? [],
       body: dialect.toBody(asked),
     };
   }
 
   async #toPostRequest(
     frame: ProviderCallFrame,
-    content: { readonly path: string; readonly body: object | string },
+    content: { readonly path: string; readonly headers?: readonly string[]; readonly body: object | string },
     stream: boolean,
   ): Promise<PostRequest> {
-    const headers = [...(stream ? this.#streamHeaders : this.#unaryHeaders)];
+    const headers = [...(stream ? this.#streamHeaders : this.#unaryHeaders), ...(content.headers ?? [])];
     for (const name in frame.traceHeaders) {
       const value = frame.traceHeaders[name];
       if (value !== undefined) headers.push(name, value);

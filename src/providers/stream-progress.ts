@@ -13,7 +13,7 @@ export class StreamProgress {
   providerRequestId: string | undefined;
   providerCostPicoUsd: PicoUsd | undefined;
   /** The provider ran tools of its own, which it bills apart from tokens. */
-  separatelyBilledTools = false;
+  chargesBeyondTokens = false;
   /** A finish reason that means a failure; told at the end, since the usage may come after it. */
   failure: (FinishFailure & { readonly finishReason: string }) | undefined;
   #statedUsage: UsageReport = { kind: "absent" };
@@ -34,7 +34,7 @@ export class StreamProgress {
   get usage(): UsageReport {
     const stated = this.#statedUsage;
     const isFinal = this.#deltas === this.#deltasBeforeUsage;
-    return stated.kind === "reported" && !isFinal ? { kind: "so_far", usage: stated.usage } : stated;
+    return stated.kind === "reported" && !isFinal ? { ...stated, kind: "so_far" } : stated;
   }
 
   /** The usage stated last counts, of all that was pushed until now; one that states none takes nothing back. */
@@ -48,7 +48,7 @@ export class StreamProgress {
     return {
       usage: this.usage,
       providerCostPicoUsd: this.providerCostPicoUsd,
-      separatelyBilledTools: this.separatelyBilledTools,
+      chargesBeyondTokens: this.chargesBeyondTokens,
       received: { outputBytes: this.#outputBytes, deltas: this.#deltas },
       providerStatus: this.providerStatus,
       providerRequestId: this.providerRequestId,

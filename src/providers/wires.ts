@@ -39,7 +39,7 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
   huggingface: openAiChat(huggingfaceProfile),
   anthropic: {
     createDialects: (secrets) => [createAnthropicDialect(secrets)],
-    keyHeaders: (apiKey) => ["x-api-key", apiKey, "anthropic-version", "2023-06-01"],
+    keyHeaders: (apiKey) => ["x-api-key", apiKey],
   },
   gemini: {
     createDialects: (secrets) => [createGeminiDialect(secrets)],

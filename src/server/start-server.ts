@@ -14,6 +14,7 @@ import type { CostReader } from "../core/ledger.ts";
 import type { LedgerVerifier } from "../core/ledger-check.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_MAX_BODY_BYTES } from "./compatible/compatible-dependencies.ts";
+import { createCompatibleRoutes } from "./compatible-routes.ts";
 import { createCostRoutes } from "./cost-routes.ts";
 import { createCors } from "./edge/cors.ts";
 import { createDocumentation } from "./edge/documentation.ts";
@@ -29,7 +30,6 @@ import { healthMethods } from "./handlers/health.ts";
 import { keyMethods } from "./handlers/key.ts";
 import { modelMethods } from "./handlers/model.ts";
 import { reflectionMethods } from "./handlers/reflection.ts";
-import { createOpenAiRoutes } from "./openai/openai-routes.ts";
 import { createRpcHandler, DEFAULT_RPC_LIMITS } from "./rpc-handler.ts";
 
 /** What the server serves, and what it asks about the rest of the process. */
@@ -118,7 +118,7 @@ function createRoutes(config: Config, parts: ServerParts, rpcHandler: Handler): 
   return createHttpRoutes({
     rpcHandler,
     jsonRoutes: createCostRoutes(parts),
-    findOpenAiRoute: createOpenAiRoutes({
+    findCompatibleRoute: createCompatibleRoutes({
       ...parts,
       limits: {
         defaultTimeoutMs: config.deadlines.defaultMs,

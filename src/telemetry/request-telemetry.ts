@@ -141,6 +141,7 @@ const COMPLETION_METHODS: ReadonlySet<string> = new Set([
   "llmgateway.v1.EmbeddingService/Embed",
   "POST /v1/embeddings",
   "POST /v1/responses",
+  "POST /v1/messages",
 ]);
 
 function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {

@@ -107,7 +107,7 @@ it("tools that the provider bills apart are let through, and make the cost a low
   const unary = await post(`${asked}}`);
   expect(await unary.json()).toEqual(answer);
   expect(unary.headers.get("x-llm-gateway-cost-estimated")).toBe("true");
-  const flagged = { usage_source: "estimated", flags: ["SEPARATELY_BILLED_TOOLS"], tokens_out: 3 };
+  const flagged = { usage_source: "estimated", flags: ["CHARGES_BEYOND_TOKENS"], tokens_out: 3 };
   expect(await recordOf(unary.headers.get("x-request-id"))).toMatchObject(flagged);
 
   const added = namedEvent("response.output_item.added", { output_index: 0, item: SEARCH });
@@ -131,7 +131,7 @@ it("a chat completion that shows a web search is a lower bound, too", async () =
     .withResponse();
   expect(response.headers.get("x-llm-gateway-cost-estimated")).toBe("true");
   expect(await recordOf(response.headers.get("x-request-id"))).toMatchObject({
-    flags: ["SEPARATELY_BILLED_TOOLS"],
+    flags: ["CHARGES_BEYOND_TOKENS"],
     tokens_out: 3,
   });
 });

@@ -105,7 +105,9 @@ export async function recordsOf(bench: GatewayUnderTest): Promise<readonly Plain
 export async function expectBillIsLedger(bench: GatewayUnderTest): Promise<void> {
   await bench.simulator.whenIdle();
   const { lines } = bench.simulator.bill;
-  await expect.poll(async () => (await recordsOf(bench)).length, { interval: 20 }).toBe(lines.length);
+  await expect
+    .poll(async () => (await recordsOf(bench)).length, { interval: 20, timeout: 10_000 })
+    .toBe(lines.length);
   const open = [...(await recordsOf(bench))];
   const take = (line: BillLine, agrees: (record: PlainRecord) => boolean) => {
     const at = open.findIndex((record) => record.provider === line.personality && agrees(record));

@@ -27,7 +27,12 @@ export type AnthropicBlock =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "image"; readonly source: AnthropicImageSource }
   | { readonly type: "tool_use"; readonly id: string; readonly name: string; readonly input: unknown }
-  | { readonly type: "tool_result"; readonly tool_use_id: string; readonly content: string };
+  | {
+      readonly type: "tool_result";
+      readonly tool_use_id: string;
+      readonly content: string;
+      readonly is_error?: true | undefined;
+    };
 
 export type AnthropicImageSource =
   | { readonly type: "base64"; readonly media_type: string; readonly data: string }

@@ -18,6 +18,8 @@ export function createErrorRules(secrets: readonly string[]): ErrorRules {
       timeout_error: "PROVIDER_ERROR",
       invalid_request_error: "PROVIDER_INVALID_REQUEST",
     },
+    // The client then sends the whole conversation.
+    missingReferenceCodes: new Set(["thread_not_found"]),
     overloadedStatuses: [],
     contextTooLongPattern: /prompt is too long|exceed(s)? (the )?context/i,
     contentFilteredPattern: /content filtering policy/i,
@@ -28,10 +30,12 @@ export function createErrorRules(secrets: readonly string[]): ErrorRules {
 /** `{type: "error", error: {type, message, details: {error_code}}, request_id}` */
 function readStatedError(body: JsonObject): StatedError {
   const error = readObject(body.error) ?? body;
-  const codes = [readText(readObject(error.details)?.error_code), readText(error.type)];
+  const code = readText(readObject(error.details)?.error_code);
+  const codes = [code, readText(error.type)];
   return {
     codes: codes.filter((code) => code !== undefined),
     status: undefined,
+    words: { code, type: error.type, param: undefined },
     message: readText(error.message) ?? readText(body.error) ?? "",
   };
 }

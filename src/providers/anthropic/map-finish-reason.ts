@@ -1,6 +1,6 @@
 import type { FinishMeaning } from "../finish-failure.ts";
 
-/** `pause_turn` only comes with the API's own tools, which are never asked for: it is unknown here. */
+/** `pause_turn` only comes with the API's own tools, which only native requests ask for: it is unknown here. */
 export function mapFinishReason(stopReason: string): FinishMeaning {
   switch (stopReason) {
     case "end_turn":

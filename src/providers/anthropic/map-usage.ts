@@ -1,4 +1,5 @@
 import { parseUsage, type UsageReport } from "../../core/usage.ts";
+import { isOtherTier } from "../charges-beyond-tokens.ts";
 import { toInputOnly } from "../early-usage.ts";
 import { type JsonObject, readObject } from "../read-json.ts";
 import { sumOfCounts } from "../sum-of-counts.ts";
@@ -18,6 +19,22 @@ export function mapUsage(usage: unknown): UsageReport {
     cacheWriteTokensIn: cache_creation_input_tokens,
     reasoningTokensOut: readObject(stated.output_tokens_details)?.thinking_tokens,
   });
+}
+
+/**
+ * Whether a usage tells of what only native requests ask for, and the prices of tokens do not cover. Web pages are
+ * fetched for nothing.
+ */
+export function chargesBeyondTokens(usage: unknown): boolean {
+  const { server_tool_use, cache_creation, service_tier, speed, inference_geo } = readObject(usage) ?? {};
+  const uses = Object.entries(readObject(server_tool_use) ?? {});
+  return (
+    uses.some(([name, count]) => name !== "web_fetch_requests" && Number(count) > 0) ||
+    Number(readObject(cache_creation)?.ephemeral_1h_input_tokens ?? 0) > 0 ||
+    isOtherTier(service_tier) ||
+    speed === "fast" ||
+    inference_geo === "us"
+  );
 }
 
 /** The usage of `message_start`: the input is final; of the output, which has just begun, nothing is believed. */

@@ -98,7 +98,12 @@ function toUserBlock(part: MessagePart): AnthropicBlock {
       return { type: "image", source: { type: "url", url } };
     }
     case "tool_result":
-      return { type: "tool_result", tool_use_id: part.toolCallId, content: part.text };
+      return {
+        type: "tool_result",
+        tool_use_id: part.toolCallId,
+        content: part.text,
+        is_error: part.isError ? true : undefined,
+      };
     default:
       throw invalidRequest(`a user message cannot hold a ${part.kind} part`);
   }

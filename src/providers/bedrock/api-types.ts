@@ -24,6 +24,7 @@ export type ConverseBlock =
       readonly toolResult: {
         readonly toolUseId: string;
         readonly content: readonly { readonly text: string }[];
+        readonly status?: "error" | undefined;
       };
     };
 

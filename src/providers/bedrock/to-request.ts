@@ -68,7 +68,13 @@ function toUserBlock(part: MessagePart): ConverseBlock {
     case "image":
       return toImageBlock(part);
     case "tool_result":
-      return { toolResult: { toolUseId: part.toolCallId, content: [{ text: part.text }] } };
+      return {
+        toolResult: {
+          toolUseId: part.toolCallId,
+          content: [{ text: part.text }],
+          status: part.isError ? "error" : undefined,
+        },
+      };
     default:
       throw invalidRequest(`a user message cannot hold a ${part.kind} part`);
   }

@@ -86,7 +86,8 @@ function toUserPart(part: MessagePart, names: ReadonlyMap<string, string>): Gemi
     case "tool_result": {
       const name = names.get(part.toolCallId);
       if (name === undefined) throw invalidRequest("a tool result without its call before it");
-      return { functionResponse: { name, response: { output: part.text } } };
+      const response = part.isError ? { error: part.text } : { output: part.text };
+      return { functionResponse: { name, response } };
     }
     default:
       throw invalidRequest(`a user message cannot hold a ${part.kind} part`);

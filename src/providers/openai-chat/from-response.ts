@@ -1,8 +1,8 @@
 import type { Choice, MessagePart, ProviderAnswer } from "../../core/completion.ts";
 import type { BufferedResponse } from "../buffered-call.ts";
+import { isOtherTier, messageShowsTools, usageShowsTools } from "../charges-beyond-tokens.ts";
 import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
 import { finishFailed, unknownFinishReason } from "../finish-failure.ts";
-import { messageShowsTools, usageShowsTools } from "../hosted-tools.ts";
 import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
 import { countOutputBytes } from "../output-bytes.ts";
@@ -41,7 +41,8 @@ export function fromChatResponse(
   }
   const wireChoices = readArray(body.choices);
   if (wireChoices.length === 0) throw badResponse("no choices", seen);
-  const separatelyBilledTools =
+  const chargesBeyondTokens =
+    isOtherTier(body.service_tier) ||
     usageShowsTools(body.usage) ||
     wireChoices.some((choice) => messageShowsTools(readObject(readObject(choice)?.message) ?? {}));
   const choices = wireChoices.map((choice, position) => {
@@ -52,7 +53,7 @@ export function fromChatResponse(
     responseModel: readText(body.model),
     usage,
     providerCostPicoUsd,
-    ...(separatelyBilledTools && { separatelyBilledTools }),
+    ...(chargesBeyondTokens && { chargesBeyondTokens }),
     providerRequestId,
     outputBytes: countOutputBytes(choices),
   };

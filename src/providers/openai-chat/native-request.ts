@@ -1,6 +1,6 @@
 import type { NativeRequest } from "../../core/completion.ts";
+import { changeMembers } from "../json-members.ts";
 import { readArray, readObject } from "../read-json.ts";
-import { changeMembers } from "./json-members.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 
 /** What OpenAI calls the end user, now and before. */

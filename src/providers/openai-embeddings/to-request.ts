@@ -1,6 +1,6 @@
 import type { Embedded } from "../../core/embedding.ts";
 import type { EmbeddingDialectCall } from "../embedding-dialect.ts";
-import { changeMembers } from "../openai-chat/json-members.ts";
+import { changeMembers } from "../json-members.ts";
 import type { EmbeddingProfile } from "./profile.ts";
 
 /** The body of `POST /embeddings`. Members that are undefined are left out when it is made JSON. */

@@ -1,5 +1,5 @@
 import type { Dialect } from "../dialect.ts";
-import { changeMembers } from "../openai-chat/json-members.ts";
+import { changeMembers } from "../json-members.ts";
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
 import type { JsonObject } from "../read-json.ts";
 import { invalidRequest } from "../request-parts.ts";

@@ -1,6 +1,6 @@
 import type { ProviderAnswer } from "../../core/completion.ts";
 import type { BufferedResponse } from "../buffered-call.ts";
-import { usageShowsTools } from "../hosted-tools.ts";
+import { isOtherTier, usageShowsTools } from "../charges-beyond-tokens.ts";
 import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
 import type { OpenAiChatProfile } from "../openai-chat/profile.ts";
@@ -26,10 +26,10 @@ export function fromResponse(response: BufferedResponse, context: ResponsesConte
   const providerRequestId = readRequestId(response.headers, profile.requestIdHeaders);
   const body = readObject(parseJson(response.body));
   const { parts, hostedTools } = readOutput(body?.output);
-  const separatelyBilledTools = hostedTools || usageShowsTools(body?.usage);
+  const chargesBeyondTokens = hostedTools || usageShowsTools(body?.usage) || isOtherTier(body?.service_tier);
   const billed = {
     ...readBill(body ?? {}, profile),
-    ...(separatelyBilledTools && { separatelyBilledTools }),
+    ...(chargesBeyondTokens && { chargesBeyondTokens }),
   };
   const seen: SeenSoFar = { ...billed, providerStatus: response.status, providerRequestId };
   if (body === undefined) throw badResponse(describeBody(response.body), seen);

@@ -1,5 +1,5 @@
+import { isOtherTier, usageShowsTools } from "../charges-beyond-tokens.ts";
 import type { EventEffect } from "../event-stream-decoder.ts";
-import { usageShowsTools } from "../hosted-tools.ts";
 import { mapErrorBody } from "../http-error.ts";
 import { type JsonObject, readObject, readText } from "../read-json.ts";
 import type { StreamProgress } from "../stream-progress.ts";
@@ -85,7 +85,7 @@ class ResponsesReader {
       return "content";
     }
     if (!isHostedTool(begun)) return "nothing";
-    this.#progress.separatelyBilledTools = true;
+    this.#progress.chargesBeyondTokens = true;
     return "content";
   }
 
@@ -122,7 +122,7 @@ class ResponsesReader {
     const progress = this.#progress;
     const response = this.#readModel(event);
     const { parts, hostedTools } = readOutput(response.output);
-    if (hostedTools) progress.separatelyBilledTools = true;
+    if (hostedTools) progress.chargesBeyondTokens = true;
     // An answer that was not streamed piece by piece.
     if (progress.deltas === 0) {
       for (const part of parts) {
@@ -140,7 +140,8 @@ class ResponsesReader {
   #readBill(response: JsonObject): void {
     const { usage, providerCostPicoUsd } = readBill(response, this.#context.profile);
     this.#progress.stateUsage(usage);
-    if (usageShowsTools(response.usage)) this.#progress.separatelyBilledTools = true;
+    if (usageShowsTools(response.usage) || isOtherTier(response.service_tier))
+      this.#progress.chargesBeyondTokens = true;
     this.#progress.providerCostPicoUsd = providerCostPicoUsd;
   }
 

@@ -20,7 +20,7 @@ export interface CompletionFormat<R extends CompatibleRequest> {
   /** Names of the members that a provider of another dialect is not told of. */
   ignoredMembers(request: R): readonly string[];
   /** JSON text: an answer of a provider of another dialect, or one that is told again, as the API gives it. */
-  toAnswer(result: CompletionResult, requestId: string, request: R): string;
+  toAnswer(request: R, result: CompletionResult, requestId: string): string;
   createStream(request: R, requestId: string): StreamWriter;
 }
 

@@ -8,7 +8,7 @@ const MAX_FALLBACK_MODELS = 8;
 const MAX_TAGS = 16;
 const TAG_NAME_PATTERN = /^[A-Za-z0-9_.-]{1,63}$/;
 const MAX_TAG_LENGTH = 128;
-const MAX_END_USER_LENGTH = 128;
+export const MAX_END_USER_LENGTH = 128;
 
 /** Names a member of ours: models to try when `model` fails. */
 export const FALLBACK_MODELS = "fallback_models";
@@ -40,17 +40,18 @@ export function readFallbackModels({ [FALLBACK_MODELS]: value }: JsonObject): re
 }
 
 /** A tag that does not fit is refused: costs would silently lack their attribution. */
-export function readTags(value: unknown): Readonly<Record<string, string>> {
+export function readTags(body: JsonObject, member: string): Readonly<Record<string, string>> {
+  const value = body[member];
   if (value === undefined || value === null) return {};
-  const metadata = readObject(value);
-  const entries = Object.entries(metadata ?? {});
-  if (!metadata || entries.length > MAX_TAGS)
-    throw invalid("metadata", `Invalid 'metadata': expected an object of at most ${MAX_TAGS} texts.`);
+  const tags = readObject(value);
+  const entries = Object.entries(tags ?? {});
+  if (!tags || entries.length > MAX_TAGS)
+    throw invalid(member, `Invalid '${member}': expected an object of at most ${MAX_TAGS} texts.`);
   for (const [name, tag] of entries) {
     if (!TAG_NAME_PATTERN.test(name) || typeof tag !== "string" || tag.length > MAX_TAG_LENGTH)
       throw invalid(
-        "metadata",
-        "Invalid 'metadata': names are at most 63 of A-Z a-z 0-9 _ . - and values are texts of at most " +
+        member,
+        `Invalid '${member}': names are at most 63 of A-Z a-z 0-9 _ . - and values are texts of at most ` +
           `${MAX_TAG_LENGTH} characters, for they are tags of the costs.`,
       );
   }

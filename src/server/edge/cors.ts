@@ -20,8 +20,13 @@ const ALLOWED_HEADERS = [
   // What OpenAI's clients send.
   "OpenAI-Organization",
   "OpenAI-Project",
+  // What Anthropic's send.
+  "Anthropic-Beta",
+  "Anthropic-Dangerous-Direct-Browser-Access",
+  "Anthropic-Version",
   ...[
     "Arch",
+    "Helper",
     "Helper-Method",
     "Lang",
     "OS",
@@ -38,7 +43,7 @@ const ALLOWED_HEADERS = [
 ].join(", ");
 const EXPOSED_HEADERS = [
   ...connectCors.exposedHeaders,
-  ...["Retry-After", "Retry-After-Ms", "X-Request-Id", "X-Should-Retry"],
+  ...["Retry-After", "Retry-After-Ms", "Request-Id", "X-Request-Id", "X-Should-Retry"],
   ...[
     "Attempts",
     "Cost-Estimated",
@@ -52,6 +57,8 @@ const EXPOSED_HEADERS = [
   ...["Limit", "Remaining", "Reset"].flatMap((name) => [
     `X-RateLimit-${name}-Requests`,
     `X-RateLimit-${name}-Tokens`,
+    `Anthropic-RateLimit-Requests-${name}`,
+    `Anthropic-RateLimit-Tokens-${name}`,
   ]),
 ].join(", ");
 /** How long a browser may remember a preflight: two hours, the most that Chromium keeps. */

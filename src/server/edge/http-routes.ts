@@ -11,9 +11,9 @@ export interface HttpRouteDependencies extends PlainRouteDependencies {
   readonly rpcHandler: Handler;
   /** Further routes by exact path, e.g. `/v1/costs`; they check method and key themselves. */
   readonly jsonRoutes: ReadonlyMap<string, Handler>;
-  /** The OpenAI-compatible API by path; undefined for paths that are not of it. */
-  readonly findOpenAiRoute?: ((path: string) => Handler | undefined) | undefined;
-  /** Counts RPCs, `jsonRoutes` and the OpenAI-compatible API; health, metrics and documentation are exempt. */
+  /** The APIs that are compatible with those of providers, by path; undefined for paths that are not of one. */
+  readonly findCompatibleRoute?: ((path: string, request: EdgeRequest) => Handler | undefined) | undefined;
+  /** Counts RPCs, `jsonRoutes` and the compatible APIs; health, metrics and documentation are exempt. */
   readonly inFlightCap: InFlightCap;
   readonly cors?: Cors | undefined;
   /** True: calls are refused as DRAINING. Unset: calls are served as long as there are connections. */
@@ -27,7 +27,7 @@ const OVERLOADED_RETRY_MS = 1_000;
 
 /** Answers the plain routes and hands the calls on; an unknown path gets a 404 with `{"error": {…}}`. */
 export function createHttpRoutes(dependencies: HttpRouteDependencies): Handler {
-  const { rpcHandler, jsonRoutes, findOpenAiRoute, cors } = dependencies;
+  const { rpcHandler, jsonRoutes, findCompatibleRoute, cors } = dependencies;
   const findPlainRoute = createPlainRoutes(dependencies);
   const admit = createAdmission(dependencies);
 
@@ -38,7 +38,7 @@ export function createHttpRoutes(dependencies: HttpRouteDependencies): Handler {
       return;
     }
     const path = pathOf(request.url);
-    const jsonRoute = jsonRoutes.get(path) ?? findOpenAiRoute?.(path);
+    const jsonRoute = jsonRoutes.get(path) ?? findCompatibleRoute?.(path, request);
     if (jsonRoute !== undefined) {
       admit(request, response, jsonRoute);
       return;

@@ -1,11 +1,14 @@
 import type { ErrorReason } from "../../core/error-table.ts";
 import { GatewayError } from "../../core/errors.ts";
+import { REQUEST_ID_HEADER } from "../anthropic/anthropic-api.ts";
+import { toAnthropicError } from "../anthropic/anthropic-error.ts";
 import { toHttpError } from "../error-map.ts";
 import { commonResponse, requestIdOf } from "../node-exchange.ts";
 import { toOpenAiError } from "../openai/openai-error.ts";
 import { protocolOf } from "../rpc/protocol.ts";
 import { rejectCall } from "../rpc/reject-call.ts";
 import { releaseRequest } from "../rpc/write-response.ts";
+import { spokenApi } from "../spoken-api.ts";
 import { type EdgeRequest, type EdgeResponse, isHttp2, sendAnswer } from "./handler.ts";
 import { isRpcPath, pathOf } from "./rpc-path.ts";
 
@@ -26,7 +29,7 @@ const MAX_DROPPED_BODY_BYTES = 64 * 1024;
 
 /**
  * Answers a request with an error, in the protocol in which it came, without reading its body: RPCs as the RPC layer
- * does, paths of the OpenAI-compatible API as it does, any other path with `{"error": {…}}` as the plain routes do. Does
+ * does, paths of the compatible APIs as they do, any other path with `{"error": {…}}` as the plain routes do. Does
  * nothing when an answer has begun.
  */
 export function refuse(request: EdgeRequest, response: EdgeResponse, refusal: Refusal): void {
@@ -40,19 +43,30 @@ export function refuse(request: EdgeRequest, response: EdgeResponse, refusal: Re
     return;
   }
   const requestId = requestIdOf(request);
-  const isOpenAi = isOpenAiPath(pathOf(request.url));
-  const plain = isOpenAi ? toOpenAiError(error) : toHttpError(error, requestId);
+  const said = sayError(request, error, requestId);
   releaseRequest(request, common);
   sendAnswer(request, response, {
-    status: httpStatus ?? plain.status,
-    headers: { "x-request-id": requestId, ...plain.headers, ...headers, "content-type": "application/json" },
-    body: JSON.stringify(plain.body),
+    status: httpStatus ?? said.status,
+    headers: { "x-request-id": requestId, ...said.headers, ...headers, "content-type": "application/json" },
+    body: JSON.stringify(said.body),
   });
 }
 
-/** Of a route that is there or not: clients of the API ask for more than there is, and read the error. */
-function isOpenAiPath(path: string): boolean {
-  return path.startsWith("/v1/") && !path.startsWith("/v1/costs");
+/** In the words of whom the caller speaks to. */
+function sayError({ url, headers }: EdgeRequest, error: GatewayError, requestId: string) {
+  const api = spokenApi(pathOf(url), headers);
+  switch (api) {
+    case "openai":
+      return toOpenAiError(error);
+    case "anthropic": {
+      const said = toAnthropicError(error, requestId);
+      return { ...said, headers: { ...said.headers, [REQUEST_ID_HEADER]: requestId } };
+    }
+    case undefined:
+      return toHttpError(error, requestId);
+    default:
+      return api satisfies never;
+  }
 }
 
 /** Whether the request is for the RPC layer: by its path, or since it is framed as gRPC or a Connect stream. */

@@ -7,6 +7,6 @@ import { ChatStreamWriter } from "./chat-stream.ts";
 export const chatFormat: CompletionFormat<ChatRequest> = {
   parse: parseChatRequest,
   ignoredMembers: ignoredChatMembers,
-  toAnswer: (result, requestId) => toChatCompletion(result, { requestId, createdAt: new Date() }),
+  toAnswer: (_, result, requestId) => toChatCompletion(result, { requestId, createdAt: new Date() }),
   createStream: ({ includeUsage }, requestId) => new ChatStreamWriter(requestId, includeUsage),
 };

@@ -36,7 +36,7 @@ export function parseChatRequest(bytes: Uint8Array): ChatRequest {
   return {
     model,
     fallbackModels: readFallbackModels(body),
-    tags: readTags(body.metadata),
+    tags: readTags(body, "metadata"),
     endUser,
     streamed,
     includeUsage: readObject(body.stream_options)?.include_usage === true,

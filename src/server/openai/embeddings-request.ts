@@ -43,7 +43,7 @@ export function parseEmbeddingsRequest(bytes: Uint8Array): EmbeddingsRequest {
   return {
     model,
     fallbackModels: readFallbackModels(body),
-    tags: readTags(body.metadata),
+    tags: readTags(body, "metadata"),
     endUser,
     base64,
     input: { embedded, dimensions: readDimensions(body), purpose: undefined, endUser },

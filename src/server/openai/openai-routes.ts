@@ -2,15 +2,15 @@ import { GatewayError } from "../../core/errors.ts";
 import type { CompatibleCall } from "../compatible/compatible-call.ts";
 import type { CompatibleDependencies } from "../compatible/compatible-dependencies.ts";
 import { createRouteMaker, type FindRoute } from "../compatible/compatible-route.ts";
+import { isModelPath, listModels, MODELS_PATH, retrieveModel } from "../compatible/models.ts";
 import { serveCompletion } from "../compatible/serve-completion.ts";
 import type { NodeHandler } from "../node-exchange.ts";
 import { chatFormat } from "./chat-format.ts";
 import { createEmbeddings } from "./embeddings.ts";
-import { listModels, retrieveModel } from "./models.ts";
 import { OPENAI_API, RESPONSES_API } from "./openai-api.ts";
+import { openAiModels } from "./openai-models.ts";
 import { responsesFormat } from "./responses-format.ts";
 
-const MODEL_PREFIX = "/v1/models/";
 const RESPONSE_PREFIX = "/v1/responses/";
 
 /**
@@ -34,16 +34,18 @@ export function createOpenAiRoutes(dependencies: CompatibleDependencies): FindRo
       "/v1/responses",
       responsesRoute("POST /v1/responses", (call) => serveCompletion(dependencies, call, responsesFormat)),
     ],
-    ["/v1/models", route("GET /v1/models", (call) => call.answer(listModels(dependencies, call)))],
+    [
+      MODELS_PATH,
+      route("GET /v1/models", (call) => call.answer(listModels(dependencies, call, openAiModels))),
+    ],
   ]);
   const model = route("GET /v1/models/{id}", (call) =>
-    call.answer(retrieveModel(dependencies, call, decodeId(call.path))),
+    call.answer(retrieveModel(dependencies, call, openAiModels)),
   );
   const keptResponse = createKeptResponseRoute(responsesRoute);
   return (path) => {
     if (path.startsWith(RESPONSE_PREFIX)) return keptResponse;
-    const isModel = path.startsWith(MODEL_PREFIX) && path.length > MODEL_PREFIX.length;
-    return routes.get(path) ?? (isModel ? model : undefined);
+    return routes.get(path) ?? (isModelPath(path) ? model : undefined);
   };
 }
 
@@ -64,14 +66,4 @@ function refuseKeptResponse(call: CompatibleCall): void {
   const error = new GatewayError("INVALID_REQUEST", message);
   call.finish(error);
   call.sendError(error, { status: 404 });
-}
-
-/** The rest of the path: names of models have slashes, which clients encode or not. */
-function decodeId(path: string): string {
-  const id = path.slice(MODEL_PREFIX.length);
-  try {
-    return decodeURIComponent(id);
-  } catch {
-    return id;
-  }
 }

@@ -7,7 +7,7 @@ import { ResponsesStreamWriter } from "./responses-stream.ts";
 export const responsesFormat: CompletionFormat<ResponsesRequest> = {
   parse: parseResponsesRequest,
   ignoredMembers: () => [],
-  toAnswer: (result, requestId, request) =>
+  toAnswer: (request, result, requestId) =>
     JSON.stringify(toResponse(result, { request, requestId, createdAt: new Date() })),
   createStream: (request, requestId) => new ResponsesStreamWriter(request, requestId),
 };

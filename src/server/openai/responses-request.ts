@@ -34,7 +34,7 @@ export function parseResponsesRequest(bytes: Uint8Array): ResponsesRequest {
   return {
     model,
     fallbackModels: readFallbackModels(body),
-    tags: readTags(body.metadata),
+    tags: readTags(body, "metadata"),
     endUser,
     streamed,
     input: toResponsesInput(body, endUser),

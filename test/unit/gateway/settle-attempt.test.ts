@@ -126,14 +126,14 @@ describe("an answer", () => {
 
   it("for which the provider ran tools of its own costs at least its tokens, and says so", () => {
     const plain = settle(priced, answered(usageOf(1_000, 50)));
-    const outcome = settle(priced, { ...answered(usageOf(1_000, 50)), separatelyBilledTools: true });
-    expect(outcome).toEqual({ ...plain, usageSource: "estimated", flags: ["SEPARATELY_BILLED_TOOLS"] });
+    const outcome = settle(priced, { ...answered(usageOf(1_000, 50)), chargesBeyondTokens: true });
+    expect(outcome).toEqual({ ...plain, usageSource: "estimated", flags: ["CHARGES_BEYOND_TOKENS"] });
     const cut = { billing: "maybe_billed", received: { outputBytes: 40, deltas: 3 } } as const;
-    expect(settle(priced, failed({ ...cut, separatelyBilledTools: true })).flags).toEqual([
+    expect(settle(priced, failed({ ...cut, chargesBeyondTokens: true })).flags).toEqual([
       "ESTIMATED_BY_BYTES",
-      "SEPARATELY_BILLED_TOOLS",
+      "CHARGES_BEYOND_TOKENS",
     ]);
-    const refused = failed({ billing: "not_billed", separatelyBilledTools: true });
+    const refused = failed({ billing: "not_billed", chargesBeyondTokens: true });
     expect(settle(priced, refused)).toMatchObject({ usageSource: "none", flags: [] });
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createAnthropicDialect } from "../../../src/providers/anthropic/dialect.ts";
+import { chargesBeyondTokens, mapUsage } from "../../../src/providers/anthropic/map-usage.ts";
 import { NOT_RELAYED } from "../../../src/providers/event-relay.ts";
 import { EventStreamDecoder } from "../../../src/providers/event-stream-decoder.ts";
 import { API_KEY, describeProvider } from "../../suites/provider-suite.ts";
@@ -95,6 +96,21 @@ describe("a stream of Anthropic's", () => {
       expect.objectContaining({ reason: "PROVIDER_BAD_RESPONSE" }),
     );
   });
+});
+
+it.each([
+  [{ server_tool_use: { web_search_requests: 1 } }, true],
+  [{ server_tool_use: { web_search_requests: 0, web_fetch_requests: 3 } }, false],
+  [{ server_tool_use: null, service_tier: "standard", speed: "standard", inference_geo: "global" }, false],
+  [{ cache_creation: { ephemeral_5m_input_tokens: 5, ephemeral_1h_input_tokens: 0 } }, false],
+  [{ cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 5 } }, true],
+  [{ service_tier: "priority" }, true],
+  [{ speed: "fast" }, true],
+  [{ inference_geo: "us" }, true],
+])("a usage with %j tells of charges beyond tokens: %s", (members, expected) => {
+  const usage = { input_tokens: 3, output_tokens: 2, ...members };
+  expect(mapUsage(usage)).toMatchObject({ kind: "reported", usage: { tokensIn: 3, tokensOut: 2 } });
+  expect(chargesBeyondTokens(usage)).toBe(expected);
 });
 
 it("an answer that is a refusal has a finish reason and no parts", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { changeMembers } from "../../../src/providers/openai-chat/json-members.ts";
+import { changeMembers } from "../../../src/providers/json-members.ts";
 
 const change = (json: string, changes: Record<string, string | undefined>) =>
   changeMembers(json, new Map(Object.entries(changes)));

@@ -166,7 +166,7 @@ describe("the Responses API in particular", () => {
     standIn.does(streams([begin, done, completed({ output: [image], usage: USAGE })]));
     const end = await stream();
     expect(relayed + end.native?.tail).toBe(begin + done);
-    expect(end.separatelyBilledTools).toBe(true);
+    expect(end.chargesBeyondTokens).toBe(true);
   });
 
   it.each<readonly [string, object, string]>([
@@ -282,6 +282,17 @@ describe("the Responses API in particular", () => {
   });
 
   it.each([
+    ["flex", true],
+    ["default", undefined],
+  ])("an answer in the tier %s says whether the listed prices hold: %s", async (tier, expected) => {
+    const ended = { status: "completed", output: [], usage: USAGE, service_tier: tier };
+    standIn.does(answersJson(ended));
+    expect((await complete()).chargesBeyondTokens).toBe(expected);
+    standIn.does(streams([begin, text("Hi"), completed(ended)]));
+    expect((await stream()).chargesBeyondTokens).toBe(expected);
+  });
+
+  it.each([
     ["web_search_call", true],
     ["code_interpreter_call", true],
     ["invented_call", true],
@@ -290,12 +301,12 @@ describe("the Responses API in particular", () => {
   ])("an output with a %s says whether tools are billed apart: %s", async (type, expected) => {
     const response = { status: "completed", output: [{ id: "x", type }], usage: USAGE };
     standIn.does(answersJson(response));
-    expect((await complete()).separatelyBilledTools).toBe(expected);
+    expect((await complete()).chargesBeyondTokens).toBe(expected);
     const added = namedEvent("response.output_item.added", { output_index: 0, item: { id: "x", type } });
     standIn.does(streams([begin, added, text("Hi"), completed({ usage: USAGE })]));
-    expect((await stream()).separatelyBilledTools).toBe(expected);
+    expect((await stream()).chargesBeyondTokens).toBe(expected);
     standIn.does(streams([begin, added, text("Hi")]));
-    expect((await failureOf(stream())).separatelyBilledTools).toBe(expected ?? false);
+    expect((await failureOf(stream())).chargesBeyondTokens).toBe(expected ?? false);
   });
 
   it("xAI counts reasoning on top of the output, which the total tells", async () => {
@@ -318,15 +329,15 @@ describe("the Responses API in particular", () => {
   ])("a usage that states %s says whether tools are billed apart", async (_, stated, expected) => {
     const usage = { ...USAGE, ...stated };
     standIn.does(answersJson({ status: "completed", output: [], usage }));
-    expect((await complete()).separatelyBilledTools).toBe(expected);
+    expect((await complete()).chargesBeyondTokens).toBe(expected);
     standIn.does(streams([begin, text("Hi"), completed({ usage })]));
-    expect((await stream()).separatelyBilledTools).toBe(expected);
+    expect((await stream()).chargesBeyondTokens).toBe(expected);
     const chat = { prompt_tokens: 9, completion_tokens: 2, ...stated };
     const choices = [{ index: 0, message: { content: "Hi" }, finish_reason: "stop" }];
     standIn.does(answersJson({ choices, usage: chat }));
-    expect((await provider.complete(callOf())).separatelyBilledTools).toBe(expected);
+    expect((await provider.complete(callOf())).chargesBeyondTokens).toBe(expected);
     standIn.does(streams([chunk({ content: "Hi" }, "stop"), event({ choices: [], usage: chat })]));
-    expect((await provider.stream(callOf(), () => undefined)).separatelyBilledTools).toBe(expected);
+    expect((await provider.stream(callOf(), () => undefined)).chargesBeyondTokens).toBe(expected);
   });
 
   it("OpenRouter's stated cost is kept", async () => {

@@ -176,7 +176,29 @@ test.each([
     (response) =>
       void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body)),
   );
-  expect((await provider.complete(callOf())).separatelyBilledTools).toBe(expected);
+  expect((await provider.complete(callOf())).chargesBeyondTokens).toBe(expected);
   standIn.does(streams([chunk({ content: "Hi" }), chunk(shown), chunk({}, "stop"), usageChunk(1, 1), DONE]));
-  expect((await stream()).separatelyBilledTools).toBe(expected);
+  expect((await stream()).chargesBeyondTokens).toBe(expected);
+});
+
+test.each([
+  ["flex", true],
+  ["priority", true],
+  ["default", undefined],
+  ["on_demand", undefined],
+  [null, undefined],
+])("an answer in the tier %s says whether the listed prices hold: %s", async (tier, expected) => {
+  const message = { role: "assistant", content: "Hi" };
+  const body = { service_tier: tier, choices: [{ index: 0, message, finish_reason: "stop" }] };
+  standIn.does(
+    (response) =>
+      void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body)),
+  );
+  expect((await provider.complete(callOf())).chargesBeyondTokens).toBe(expected);
+  const tiered = chunk({ content: "Hi" }).replace(
+    "data: {",
+    `data: {"service_tier":${JSON.stringify(tier)},`,
+  );
+  standIn.does(streams([tiered, chunk({}, "stop"), usageChunk(1, 1), DONE]));
+  expect((await stream()).chargesBeyondTokens).toBe(expected);
 });

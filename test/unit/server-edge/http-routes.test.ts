@@ -311,7 +311,7 @@ test("a star allows every origin, an empty list none", async () => {
 
 test("the OpenAI-compatible API has its own routes, refusals and errors, within the same cap", async () => {
   const { get } = await startRoutes({
-    findOpenAiRoute: (path) => (path === "/v1/models" ? answerText("models") : undefined),
+    findCompatibleRoute: (path) => (path === "/v1/models" ? answerText("models") : undefined),
   });
   expect(await (await get("/v1/models?limit=1")).text()).toBe("models");
   const missing = await get("/v1/images/generations", { method: "POST", body: "{}" });
@@ -325,7 +325,7 @@ test("the OpenAI-compatible API has its own routes, refusals and errors, within 
     },
   });
   const draining = await startRoutes({
-    findOpenAiRoute: () => answerText("models"),
+    findCompatibleRoute: () => answerText("models"),
     isRefusingCalls: () => true,
   });
   const refused = await draining.get("/v1/chat/completions", { method: "POST", body: "{}" });
@@ -333,14 +333,35 @@ test("the OpenAI-compatible API has its own routes, refusals and errors, within 
   expect(await refused.json()).toMatchObject({ error: { type: "server_error", code: "draining" } });
 });
 
-test("a browser may send what OpenAI's client sends, and read what it is answered", async () => {
+test("who speaks to the Anthropic-compatible API is refused in its words", async () => {
+  const { get } = await startRoutes({ findCompatibleRoute: () => undefined });
+  const missing = await get("/v1/messages/count_tokens", { method: "POST", body: "{}" });
+  expect(missing.status).toBe(404);
+  expect(await missing.json()).toEqual({
+    type: "error",
+    error: { type: "not_found_error", message: "there is nothing at this path" },
+    request_id: missing.headers.get("request-id"),
+  });
+  const draining = await startRoutes({
+    findCompatibleRoute: () => answerText("models"),
+    isRefusingCalls: () => true,
+  });
+  const refused = await draining.get("/v1/models", { headers: { "anthropic-version": "2026-10-21" } });
+  expect([refused.status, refused.headers.get("x-should-retry")]).toEqual([529, "true"]);
+  expect(await refused.json()).toMatchObject({ type: "error", error: { type: "overloaded_error" } });
+});
+
+test("a browser may send what OpenAI's and Anthropic's clients send, and read what it is answered", async () => {
   const { get } = await startRoutes({ cors: createCors(["https://app.example.com"]) });
   const preflight = await get("/v1/chat/completions", {
     method: "OPTIONS",
     headers: { origin: "https://app.example.com", "access-control-request-method": "POST" },
   });
   const allowed = preflight.headers.get("access-control-allow-headers")?.toLowerCase().split(", ");
-  for (const name of ["authorization", "x-stainless-retry-count", "x-stainless-timeout", "idempotency-key"])
+  for (const name of [
+    ...["authorization", "x-stainless-retry-count", "x-stainless-timeout", "idempotency-key"],
+    ...["x-api-key", "anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access"],
+  ])
     expect(allowed).toContain(name);
   const exposed = preflight.headers.get("access-control-expose-headers")?.toLowerCase().split(", ");
   for (const name of [
@@ -348,6 +369,8 @@ test("a browser may send what OpenAI's client sends, and read what it is answere
     "retry-after-ms",
     "x-llm-gateway-cost-usd",
     "x-ratelimit-remaining-tokens",
+    "request-id",
+    "anthropic-ratelimit-tokens-remaining",
   ])
     expect(exposed).toContain(name);
 });

@@ -16,3 +16,11 @@ export function usageShowsTools(usage: unknown): boolean {
   const toolCost = readObject(costs)?.server_tool_cost;
   return [sources, tools, toolCost].some((value) => typeof value === "number" && value > 0);
 }
+
+/** Tiers at the listed prices: `on_demand` is what Groq calls its own. */
+const LISTED_TIERS: ReadonlySet<unknown> = new Set(["auto", "default", "standard", "on_demand"]);
+
+/** Whether an answer was given in a tier with prices of its own (flex, priority, …). */
+export function isOtherTier(serviceTier: unknown): boolean {
+  return typeof serviceTier === "string" && !LISTED_TIERS.has(serviceTier);
+}
