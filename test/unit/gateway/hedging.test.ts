@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { totalAttempts } from "../../../src/core/attempt-totals.ts";
 import { GatewayError } from "../../../src/core/errors.ts";
 import type { AttemptReport, CompletionSink } from "../../../src/core/gateway.ts";
+import { candidateName } from "../../../src/core/model-name.ts";
 import { createRetryBudget } from "../../../src/resilience/retry-budget.ts";
 import {
   answers,
@@ -273,6 +274,23 @@ describe("when one of the two fails", () => {
     ]);
     expectSettled(harness, error.attempts);
   });
+
+  it.each([
+    [400_000, undefined],
+    [64_000, "CONTEXT_TOO_LONG"],
+  ] as const)(
+    "for an input that is too long, another window of %d tokens may end it: %s",
+    async (window, reason) => {
+      const contextWindows = { [candidateName(OPENAI)]: 128_000, [candidateName(DEEPSEEK)]: window };
+      const harness = hedged({ contextWindows });
+      harness.openai.plays(fails("CONTEXT_TOO_LONG", { afterMs: 400 }));
+      harness.deepseek.plays(answers({ afterMs: 5_000 }));
+      const end = inFakeTime(harness.complete());
+      if (reason) await expect(end).rejects.toMatchObject({ reason });
+      else await expect(end).resolves.toMatchObject({ provider: "deepseek" });
+      expect(harness.ledger.settled).toHaveLength(2);
+    },
+  );
 
   it("and the other as well, the chain goes on behind both", async () => {
     const harness = hedged({ chain: [OPENAI, DEEPSEEK, HUGGINGFACE] });
