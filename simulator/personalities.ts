@@ -3,6 +3,7 @@ import { geminiEmbeddings, openAiEmbeddings } from "./embeddings.ts";
 import { geminiWire } from "./gemini-wire.ts";
 import { huggingfaceWire, openaiWire } from "./openai-wire.ts";
 import { LIST_PRICES } from "./prices.ts";
+import { responsesWire } from "./responses-wire.ts";
 import type { Wire } from "./wire.ts";
 
 export type PersonalityName = "openai" | "deepseek" | "huggingface" | "anthropic" | "gemini";
@@ -33,6 +34,8 @@ export interface Personality {
   readonly showsReasoning: boolean;
   /** The `usage` object as JSON text. */
   readonly usageJson: (counts: UsageCounts) => string;
+  /** A second dialect, on a path of its own. */
+  readonly alsoSpeaks?: Pick<Personality, "wire" | "completionPath" | "usageJson"> | undefined;
   /** `GET …/models`. */
   readonly models: () => unknown;
 }
@@ -69,6 +72,16 @@ function huggingfaceModels(): unknown {
   return { object: "list", data };
 }
 
+const RESPONSES_API: Personality["alsoSpeaks"] = {
+  wire: responsesWire,
+  completionPath: /^\/responses$/,
+  usageJson: (counts) =>
+    `{"input_tokens":${counts.tokensIn},"input_tokens_details":{"cached_tokens":${counts.cachedTokensIn},` +
+    `"cache_write_tokens":${counts.cacheWriteTokensIn}},"output_tokens":${counts.tokensOut},` +
+    `"output_tokens_details":{"reasoning_tokens":${counts.reasoningTokens}},` +
+    `"total_tokens":${counts.tokensIn + counts.tokensOut}}`,
+};
+
 const CHAT_COMPLETIONS = /^\/chat\/completions$/;
 
 const COMPLETING: readonly Personality[] = [
@@ -87,6 +100,7 @@ const COMPLETING: readonly Personality[] = [
       `"cache_write_tokens":${counts.cacheWriteTokensIn},"audio_tokens":0},` +
       `"completion_tokens_details":{"reasoning_tokens":${counts.reasoningTokens},"audio_tokens":0,` +
       `"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}`,
+    alsoSpeaks: RESPONSES_API,
     models: plainModels("openai"),
   },
   {
@@ -103,6 +117,7 @@ const COMPLETING: readonly Personality[] = [
       `{${totals(counts)},"prompt_cache_hit_tokens":${counts.cachedTokensIn},` +
       `"prompt_cache_miss_tokens":${counts.tokensIn - counts.cachedTokensIn},` +
       `"completion_tokens_details":{"reasoning_tokens":${counts.reasoningTokens}}}`,
+    alsoSpeaks: RESPONSES_API,
     models: plainModels("deepseek"),
   },
   {
@@ -116,6 +131,7 @@ const COMPLETING: readonly Personality[] = [
     reportsReasoning: false,
     showsReasoning: false,
     usageJson: (counts) => `{${totals(counts)}}`,
+    alsoSpeaks: RESPONSES_API,
     models: huggingfaceModels,
   },
   {

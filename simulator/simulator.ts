@@ -62,6 +62,9 @@ function findRoute(path: string): Route | undefined {
       if (!path.startsWith(basePath)) continue;
       const rest = path.slice(basePath.length);
       if (personality.completionPath.test(rest)) return { personality, kind: "chat" };
+      const { alsoSpeaks } = personality;
+      if (alsoSpeaks?.completionPath.test(rest))
+        return { personality: { ...personality, ...alsoSpeaks }, kind: "chat" };
       if (rest === "/models") return { personality, kind: "models" };
     }
   }

@@ -76,6 +76,33 @@ export const OPENAI_PATHS: JsonObject = {
       },
     },
   },
+  "/v1/responses": {
+    post: {
+      operationId: "createResponse",
+      tags: ["OpenAI-compatible"],
+      summary: "A response as OpenAI's clients ask for it",
+      description:
+        "Every member of OpenAI's request is taken and reaches the provider untouched. It is relayed and never translated: only " +
+        "providers that have the Responses API are asked. `background` is refused. Needs a key with the role invoke.",
+      parameters: CALL_HEADERS,
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: reference("CreateResponseRequest") } },
+      },
+      responses: {
+        "200": {
+          description:
+            "The provider's answer, or with `stream: true` its events. `x-llm-gateway-*` headers say who answered, after how " +
+            "many attempts, for how much; of a stream the member `llm_gateway` of the event that ends it does.",
+          content: {
+            "application/json": { schema: { type: "object" } },
+            "text/event-stream": { schema: { type: "string" } },
+          },
+        },
+        default: FAILED,
+      },
+    },
+  },
   "/v1/models": {
     get: {
       operationId: "listOpenAiModels",
@@ -90,6 +117,19 @@ const STRING: JsonObject = { type: "string" };
 const TOKEN: JsonObject = { type: "integer", minimum: 0 };
 const NULLABLE_STRING: JsonObject = { type: ["string", "null"] };
 
+const END_USER: JsonObject = { ...NULLABLE_STRING, description: "The end user.", maxLength: 128 };
+const FALLBACK_MODELS: JsonObject = {
+  type: ["array", "null"],
+  description: "Models to try when `model` fails; the gateway's own member.",
+  maxItems: 8,
+  items: STRING,
+};
+const TAGS: JsonObject = {
+  type: ["object", "null"],
+  maxProperties: 16,
+  additionalProperties: { type: "string", maxLength: 128 },
+};
+
 export const OPENAI_SCHEMAS: JsonObject = {
   ChatCompletionRequest: {
     type: "object",
@@ -103,24 +143,26 @@ export const OPENAI_SCHEMAS: JsonObject = {
         type: ["object", "null"],
         properties: { include_usage: { type: "boolean", description: "Asks for the chunk with the usage." } },
       },
-      fallback_models: {
-        type: ["array", "null"],
-        description: "Models to try when `model` fails; the gateway's own member.",
-        maxItems: 8,
-        items: STRING,
-      },
-      metadata: {
-        type: ["object", "null"],
-        description: "Tags for cost attribution; sent on only with `store: true`.",
-        maxProperties: 16,
-        additionalProperties: { type: "string", maxLength: 128 },
-      },
-      user: {
-        ...NULLABLE_STRING,
-        description: "The end user, unless `safety_identifier` names one.",
-        maxLength: 128,
-      },
-      safety_identifier: { ...NULLABLE_STRING, description: "The end user.", maxLength: 128 },
+      fallback_models: FALLBACK_MODELS,
+      metadata: { ...TAGS, description: "Tags for cost attribution; sent on only with `store: true`." },
+      user: { ...END_USER, description: "The end user, unless `safety_identifier` names one." },
+      safety_identifier: END_USER,
+    },
+    additionalProperties: true,
+  },
+  CreateResponseRequest: {
+    type: "object",
+    description: "OpenAI's request, of which only what the gateway itself looks at is described.",
+    required: ["model"],
+    properties: {
+      model: { ...STRING, description: "`provider/model`, a bare name or an alias, as in the RPCs." },
+      input: { type: ["string", "array", "null"], items: { type: "object" } },
+      stream: { type: ["boolean", "null"] },
+      background: { type: ["boolean", "null"], enum: [false, null] },
+      fallback_models: FALLBACK_MODELS,
+      metadata: { ...TAGS, description: "Tags for cost attribution; not sent on with `store: false`." },
+      user: { ...END_USER, description: "The end user, unless `safety_identifier` names one." },
+      safety_identifier: END_USER,
     },
     additionalProperties: true,
   },

@@ -73,8 +73,10 @@ export interface NativeRequest {
   readonly body: Readonly<Record<string, unknown>>;
   /** Members that only the gateway understands: they are not sent on. */
   readonly gatewayMembers: readonly string[];
-  /** Paths of what the input beside it cannot say: with any, only providers of the dialect can be asked. */
-  readonly untranslatable: readonly string[];
+  /** Paths of what the input beside it cannot say, or all of it: with any, only providers of the dialect can be asked. */
+  readonly untranslatable: readonly string[] | "all";
+  /** It refers to what one provider keeps, so that no other one is asked. Default false. */
+  readonly staysWithProvider?: boolean | undefined;
 }
 
 /** How a stream that was relayed ends, in its dialect. */
@@ -83,6 +85,8 @@ export interface NativeStreamEnd {
   readonly tail: string;
   /** JSON text of the event that holds nothing but the usage; undefined when there was none. */
   readonly usageJson: string | undefined;
+  /** What its framing calls that event, if it has a name. */
+  readonly usageEvent?: string | undefined;
 }
 
 export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter";
@@ -101,6 +105,8 @@ export interface ProviderAnswer {
   readonly usage: UsageReport;
   /** What the provider says that the call cost, when it does; kept beside the gateway's own cost. */
   readonly providerCostPicoUsd?: PicoUsd | undefined;
+  /** The provider ran tools of its own, which it bills apart from tokens: the cost of the tokens is not all of it. */
+  readonly separatelyBilledTools?: boolean | undefined;
   readonly providerRequestId: string | undefined;
   /** Bytes of output text, reasoning and tool arguments: what an estimate goes by when usage is absent. */
   readonly outputBytes: number;
@@ -127,6 +133,7 @@ export interface StreamEnd {
   readonly responseModel: string | undefined;
   readonly usage: UsageReport;
   readonly providerCostPicoUsd?: PicoUsd | undefined;
+  readonly separatelyBilledTools?: boolean | undefined;
   readonly providerRequestId: string | undefined;
   readonly outputBytes: number;
   readonly deltas: number;

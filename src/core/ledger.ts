@@ -50,12 +50,14 @@ export type BillingState = "settled" | "unpriced" | "not_billed" | "unknown";
  * - `INPUT_REPORTED`: estimated, but its input is what the provider stated before the end.
  * - `NOT_BILLED_BY_POLICY`: interrupted at a provider that is configured to bill nothing then.
  * - `HEDGE_LOST`: neither failed nor left by its caller, but given up since another candidate was faster.
+ * - `SEPARATELY_BILLED_TOOLS`: the provider ran tools of its own and bills them apart from tokens: the cost is a lower bound.
  */
 export const COUNT_FLAGS = [
   "ESTIMATED_BY_BYTES",
   "INPUT_REPORTED",
   "NOT_BILLED_BY_POLICY",
   "HEDGE_LOST",
+  "SEPARATELY_BILLED_TOOLS",
 ] as const;
 export type CountFlag = (typeof COUNT_FLAGS)[number];
 export const HEDGE_LOST: CountFlag = "HEDGE_LOST";

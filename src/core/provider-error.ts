@@ -22,6 +22,8 @@ export interface ProviderErrorOptions extends GatewayErrorOptions {
   readonly usage?: UsageReport | undefined;
   /** What the provider said that the call cost. */
   readonly providerCostPicoUsd?: PicoUsd | undefined;
+  /** The provider ran tools of its own before it failed, which it bills apart from tokens. */
+  readonly separatelyBilledTools?: boolean | undefined;
   /** The provider's HTTP status, when there was one. */
   readonly providerStatus?: number | undefined;
   readonly providerRequestId?: string | undefined;
@@ -72,6 +74,7 @@ export class ProviderError extends GatewayError {
   readonly billing: Billing;
   readonly usage: UsageReport;
   readonly providerCostPicoUsd: PicoUsd | undefined;
+  readonly separatelyBilledTools: boolean;
   readonly providerStatus: number | undefined;
   readonly providerRequestId: string | undefined;
   readonly received: ReceivedOutput;
@@ -82,6 +85,7 @@ export class ProviderError extends GatewayError {
     this.billing = options.billing;
     this.usage = options.usage ?? { kind: "absent" };
     this.providerCostPicoUsd = options.providerCostPicoUsd;
+    this.separatelyBilledTools = options.separatelyBilledTools ?? false;
     this.providerStatus = options.providerStatus;
     this.providerRequestId = options.providerRequestId;
     this.received = options.received ?? { outputBytes: 0, deltas: 0 };

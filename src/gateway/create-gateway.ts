@@ -175,8 +175,7 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
 }
 
 function asked(method: CallMethod, call: CompletionCall) {
-  const suitable = suitableForCompletion(call.native);
-  return { method, call, suitable, streamed: method === "StreamComplete" };
+  return { method, call, suitable: suitableForCompletion(call), streamed: method === "StreamComplete" };
 }
 
 /** The calls that began with the same routing. */

@@ -38,6 +38,8 @@ export interface Execution<A extends Answered> {
 /** Whether a provider can do what is asked for, all of it. */
 export interface Suitability {
   suits(provider: Provider): boolean;
+  /** The first provider that suits is the only one that is asked. */
+  readonly oneProvider: boolean;
   /** What to end with when that leaves nobody. */
   noneSuits(): GatewayError;
 }
@@ -90,15 +92,16 @@ export async function executeCall<A extends Answered>(
 /** @throws GatewayError when no candidate is suitable */
 function suitable(
   { providers }: GatewayDependencies,
-  { suits, noneSuits }: Suitability,
+  { suits, noneSuits, oneProvider }: Suitability,
   chain: readonly Candidate[],
 ): readonly Candidate[] {
   const suited = chain.filter((candidate) => {
     const configured = providers.get(candidate.provider);
     return configured && suits(configured.provider);
   });
-  if (suited.length > 0) return suited;
-  throw noneSuits();
+  const [first] = suited;
+  if (!first) throw noneSuits();
+  return oneProvider ? suited.filter(({ provider }) => provider === first.provider) : suited;
 }
 
 /** What has happened to a request so far. */

@@ -25,6 +25,7 @@ import { createDrainedUpstream, createUpstream, type Upstream } from "./upstream
 export interface Answered {
   readonly usage: UsageReport;
   readonly providerCostPicoUsd?: PicoUsd | undefined;
+  readonly separatelyBilledTools?: boolean | undefined;
   readonly providerRequestId: string | undefined;
   readonly responseModel: string | undefined;
   readonly outputBytes: number;

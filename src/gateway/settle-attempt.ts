@@ -28,6 +28,7 @@ export type AttemptResult =
       readonly usage: UsageReport;
       readonly received: ReceivedOutput;
       readonly providerCostPicoUsd?: PicoUsd | undefined;
+      readonly separatelyBilledTools?: boolean | undefined;
       readonly providerRequestId: string | undefined;
       readonly responseModel: string | undefined;
     }
@@ -70,7 +71,7 @@ export function settleAttempt(options: {
   const counted =
     options.cancelledStreams === "not_billed" && intent.streamed && wasInterrupted(result)
       ? NOT_BILLED_BY_POLICY
-      : count(intent, result, options.tokens);
+      : withTools(result, count(intent, result, options.tokens));
   const { flags, ...priced } = priceCounted(intent, counted);
   const failure = result.kind === "failed" ? result.error : undefined;
   return {
@@ -146,6 +147,13 @@ const NOT_BILLED_BY_POLICY: Counted = {
 function wasInterrupted(result: AttemptResult): boolean {
   if (result.kind === "answered" || wasRefused(result)) return false;
   return INTERRUPTIONS.has(result.error.reason) && result.error.usage.kind !== "reported";
+}
+
+/** What the tools cost nobody states: the tokens are what was counted, and their cost only the least that it was. */
+function withTools(result: AttemptResult, counted: Counted): Counted {
+  const ranTools = (result.kind === "answered" ? result : result.error).separatelyBilledTools;
+  if (!ranTools || !counted.usage) return counted;
+  return { ...counted, usageSource: "estimated", flags: [...counted.flags, "SEPARATELY_BILLED_TOOLS"] };
 }
 
 function count(intent: AttemptIntent, result: AttemptResult, tokens: CountedTokens | undefined): Counted {

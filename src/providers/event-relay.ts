@@ -11,6 +11,7 @@ export const NOT_RELAYED: Relaying = { relayed: false };
 export class EventRelay {
   #text = "";
   #usageJson: string | undefined;
+  #usageEvent: string | undefined;
 
   /** `data` is the JSON text of an event; `name` what its framing calls it. */
   add(name: string | undefined, data: string): void {
@@ -24,8 +25,9 @@ export class EventRelay {
   }
 
   /** An event that holds nothing but the usage: it waits for the end, where what the call cost is known. */
-  addUsage(data: string): void {
+  addUsage(data: string, name: string | undefined): void {
     this.#usageJson = data;
+    this.#usageEvent = name;
   }
 
   /** The events since it was called last. */
@@ -36,6 +38,6 @@ export class EventRelay {
   }
 
   end(): NativeStreamEnd {
-    return { tail: this.take(), usageJson: this.#usageJson };
+    return { tail: this.take(), usageJson: this.#usageJson, usageEvent: this.#usageEvent };
   }
 }

@@ -27,6 +27,8 @@ export interface StreamRules {
    * nothing does (`is_cut`); the usage, where the provider always sends it last; or nothing more.
    */
   readonly endWithoutTerminal: "is_cut" | "needs_usage" | "needs_finish_reason_only";
+  /** Characters of events that may be held until the first content, when they are relayed. Default 1 Mi. */
+  readonly maxHeldLength?: number | undefined;
   /** One reader per stream: writes what an event says to the progress, and keeps no part of it. @throws ProviderError */
   readonly createReader: (progress: StreamProgress, relaying: Relaying) => EventReader;
   /** Where most events differ from the one before in nothing but texts: where those are. */
@@ -37,8 +39,7 @@ export interface StreamRules {
   readonly requestIdHeaders: readonly string[];
 }
 
-/** Of events to be relayed that come before the first content, in characters. */
-const MAX_HELD_LENGTH = 1024 * 1024;
+const DEFAULT_MAX_HELD_LENGTH = 1024 * 1024;
 
 /**
  * Reads the events of one call. The stream is whole when every choice that appeared has a finish reason
@@ -126,7 +127,8 @@ export class EventStreamDecoder implements StreamDecoder {
       this.#ending = true;
       this.#framing.end();
     }
-    const { failure, usage, responseModel, providerRequestId, providerCostPicoUsd } = this.#progress;
+    const { failure, usage, responseModel, providerRequestId, providerCostPicoUsd, separatelyBilledTools } =
+      this.#progress;
     if (failure) throw finishFailed(failure, failure.finishReason, this.seen);
     const finishReasons = this.#readFinishReasons();
     if (!this.#done) this.#refuseUnlessComplete();
@@ -136,6 +138,7 @@ export class EventStreamDecoder implements StreamDecoder {
       usage,
       providerRequestId,
       providerCostPicoUsd,
+      ...(separatelyBilledTools && { separatelyBilledTools }),
       outputBytes: this.#progress.outputBytes,
       deltas: this.#progress.deltas,
       native: this.#relay?.end(),
@@ -191,15 +194,16 @@ export class EventStreamDecoder implements StreamDecoder {
     if (effect === "end") this.#end();
     else if (effect === "content") this.#contentEvents += 1;
     this.#toRelay(event, name, data, effect);
-    if (!this.#begun && this.#relay && this.#relay.length > MAX_HELD_LENGTH) {
-      throw badResponse(`more than ${MAX_HELD_LENGTH} characters of events without content`, this.seen);
+    const { maxHeldLength = DEFAULT_MAX_HELD_LENGTH } = this.#rules;
+    if (!this.#begun && this.#relay && this.#relay.length > maxHeldLength) {
+      throw badResponse(`more than ${maxHeldLength} characters of events without content`, this.seen);
     }
   }
 
   /** A usage is no content: a stream that brings nothing else has not begun. */
   #toRelay(event: JsonObject, name: string | undefined, data: string, effect: EventEffect): void {
     if (this.#rules.isUsageOnly?.(event)) {
-      this.#relay?.addUsage(data);
+      this.#relay?.addUsage(data, name);
       return;
     }
     this.#relay?.add(name, data);

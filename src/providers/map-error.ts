@@ -8,6 +8,7 @@ import type { TransportFailure } from "./http-transport.ts";
 export interface SeenSoFar {
   readonly usage?: UsageReport | undefined;
   readonly providerCostPicoUsd?: PicoUsd | undefined;
+  readonly separatelyBilledTools?: boolean | undefined;
   readonly received?: ReceivedOutput | undefined;
   readonly providerStatus?: number | undefined;
   readonly providerRequestId?: string | undefined;

@@ -1,26 +1,31 @@
-import { createParser, type ParseError } from "eventsource-parser";
+import { createParser, type EventSourceParser, type ParseError } from "eventsource-parser";
 import { type Framing, type FramingHandler, type FramingKind, MAX_EVENT_LENGTH } from "./framing.ts";
 
 /** A line of an event stream begins with a field name, a colon, or is empty; anything else is garbage. */
 const FIELD_START = /^[deir:\r\uFEFF]/;
 
+/** Server-sent events of at most so many characters. */
+export function createSseFraming(maxEventLength: number): FramingKind {
+  return { encoding: "utf8", create: (handler) => new SseFraming(handler, maxEventLength) };
+}
+
 /** Server-sent events. */
-export const sseFraming: FramingKind = {
-  encoding: "utf8",
-  create: (handler) => new SseFraming(handler),
-};
+export const sseFraming: FramingKind = createSseFraming(MAX_EVENT_LENGTH);
 
 class SseFraming implements Framing {
   readonly #handler: FramingHandler;
-  readonly #parser = createParser({
-    maxBufferSize: MAX_EVENT_LENGTH,
-    onEvent: ({ event, data }) => this.#handler.onEvent(event, data),
-    onError: (error) => this.#onParseError(error),
-  });
+  readonly #maxEventLength: number;
+  readonly #parser: EventSourceParser;
   #atLineStart = true;
 
-  constructor(handler: FramingHandler) {
+  constructor(handler: FramingHandler, maxEventLength: number) {
     this.#handler = handler;
+    this.#maxEventLength = maxEventLength;
+    this.#parser = createParser({
+      maxBufferSize: maxEventLength,
+      onEvent: ({ event, data }) => handler.onEvent(event, data),
+      onError: (error) => this.#onParseError(error),
+    });
   }
 
   feed(text: string): void {
@@ -47,7 +52,7 @@ class SseFraming implements Framing {
     if (error.type === "invalid-retry") return;
     this.#handler.onGarbage(
       error.type === "max-buffer-size-exceeded"
-        ? `an event longer than ${MAX_EVENT_LENGTH} characters`
+        ? `an event longer than ${this.#maxEventLength} characters`
         : "a line of the stream that is no event",
     );
   }

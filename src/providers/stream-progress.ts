@@ -12,6 +12,8 @@ export class StreamProgress {
   providerStatus: number | undefined;
   providerRequestId: string | undefined;
   providerCostPicoUsd: PicoUsd | undefined;
+  /** The provider ran tools of its own, which it bills apart from tokens. */
+  separatelyBilledTools = false;
   /** A finish reason that means a failure; told at the end, since the usage may come after it. */
   failure: (FinishFailure & { readonly finishReason: string }) | undefined;
   #statedUsage: UsageReport = { kind: "absent" };
@@ -46,6 +48,7 @@ export class StreamProgress {
     return {
       usage: this.usage,
       providerCostPicoUsd: this.providerCostPicoUsd,
+      separatelyBilledTools: this.separatelyBilledTools,
       received: { outputBytes: this.#outputBytes, deltas: this.#deltas },
       providerStatus: this.providerStatus,
       providerRequestId: this.providerRequestId,

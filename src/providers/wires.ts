@@ -8,6 +8,7 @@ import { createGeminiEmbeddings } from "./gemini/embeddings.ts";
 import { createOpenAiChatDialect } from "./openai-chat/dialect.ts";
 import type { OpenAiChatProfile } from "./openai-chat/profile.ts";
 import { createOpenAiEmbeddings } from "./openai-embeddings/dialect.ts";
+import { createOpenAiResponsesDialect } from "./openai-responses/dialect.ts";
 import { azureOpenaiProfile } from "./profiles/azure-openai.ts";
 import { deepseekProfile } from "./profiles/deepseek.ts";
 import { fireworksProfile } from "./profiles/fireworks.ts";
@@ -59,7 +60,10 @@ export const WIRES: Readonly<Record<ProviderTypeName, Wire>> = {
 
 function openAiChat(profile: OpenAiChatProfile): Wire {
   return {
-    createDialects: (secrets) => [createOpenAiChatDialect(profile, secrets)],
+    createDialects: (secrets) => [
+      createOpenAiChatDialect(profile, secrets),
+      ...(profile.hasResponsesApi ? [createOpenAiResponsesDialect(profile, secrets)] : []),
+    ],
     createEmbeddings: (secrets) => createOpenAiEmbeddings(profile, secrets),
     keyHeaders: (apiKey) => (profile.keyHeader === "api-key" ? ["api-key", apiKey] : bearer(apiKey)),
   };

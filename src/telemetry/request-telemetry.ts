@@ -140,6 +140,7 @@ const COMPLETION_METHODS: ReadonlySet<string> = new Set([
   "POST /v1/chat/completions",
   "llmgateway.v1.EmbeddingService/Embed",
   "POST /v1/embeddings",
+  "POST /v1/responses",
 ]);
 
 function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {

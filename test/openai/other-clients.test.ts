@@ -154,3 +154,42 @@ describe("LangChain", () => {
     expect(await embeddings.embedQuery(documents[0] ?? "")).toEqual(expectedVector(documents[0] ?? ""));
   });
 });
+
+describe("LangChain by way of the Responses API", () => {
+  const model = (name = MODEL) =>
+    new ChatOpenAI({
+      ...{ model: name, apiKey: bench().key.secret, maxRetries: 0, useResponsesApi: true },
+      configuration: { baseURL: bench().baseURL },
+    });
+
+  it("invokes a model, with its usage", async () => {
+    const { marker, text } = question({ text: "The sky is blue." });
+    const answer = await model().invoke([new HumanMessage(text)]);
+    expect(answer.text).toBe("The sky is blue.");
+    expect(answer.usage_metadata?.output_tokens).toBeGreaterThan(0);
+    expect(bench().requestsOf(marker)[0]?.body).toHaveProperty("input");
+  });
+
+  it("streams", async () => {
+    const { text } = question({ text: "one two three" });
+    let streamed = "";
+    for await (const chunk of await model().stream([new HumanMessage(text)])) streamed += chunk.text;
+    expect(streamed).toBe("one two three");
+  });
+
+  it("binds tools", async () => {
+    const { text } = question({ toolCall: TOOL_CALL });
+    const fields = { name: "get_weather", description: "Weather", schema: WEATHER };
+    const answer = await model()
+      .bindTools([langchainTool(() => "", fields)])
+      .invoke([new HumanMessage(text)]);
+    expect(answer.tool_calls).toMatchObject([{ name: "get_weather", args: { city: "Oslo" } }]);
+  });
+
+  it("sees errors as what they are", async () => {
+    const error = await model("no-such")
+      .invoke("Hi")
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ status: 404 });
+  });
+});

@@ -18,6 +18,10 @@ export interface ProviderUnderTest {
   readonly profile: ProviderTypeName;
   /** Default: OpenAI's. */
   readonly wire?: WireFormat;
+  /** Folder of the fixtures; default the profile's. */
+  readonly fixtures?: string;
+  /** How it is asked in a dialect that is not its first one. */
+  readonly speaking?: (provider: Provider) => Provider;
   /** Headers that carry the key; default a bearer token. */
   readonly keyHeaders?: Readonly<Record<string, string>>;
   /** Path of the base URL: `/v1`, or empty. */
@@ -50,7 +54,8 @@ export function providerAt(
   subject: ProviderUnderTest,
   options?: Partial<ProviderOptions>,
 ): Provider {
-  return createProvider({
+  const { speaking = (provider) => provider } = subject;
+  const provider = createProvider({
     name: subject.profile,
     profile: subject.profile,
     baseUrl: `${standIn.origin}${subject.basePath}`,
@@ -59,11 +64,14 @@ export function providerAt(
     connectTimeoutMs: 2_000,
     ...options,
   });
+  return speaking(provider);
 }
+
+const fixturesOf = ({ fixtures, profile }: ProviderUnderTest): string => fixtures ?? profile;
 
 /** The suite that every provider adapter must pass. */
 export function describeProvider(subject: ProviderUnderTest): void {
-  describe(`provider ${subject.profile}`, () => {
+  describe(`provider ${fixturesOf(subject)}`, () => {
     let standIn: ScriptedProvider;
     let provider: Provider;
     beforeAll(async () => {
@@ -76,7 +84,7 @@ export function describeProvider(subject: ProviderUnderTest): void {
     });
     const wire = subject.wire ?? openAiChatWire;
     const streamFixture = (name: string) =>
-      `${subject.profile}/${name}.${wire.encoding === "latin1" ? "events" : "sse"}`;
+      `${fixturesOf(subject)}/${name}.${wire.encoding === "latin1" ? "events" : "sse"}`;
     const context = { subject, wire, streamFixture, standIn: () => standIn, provider: () => provider };
     describeRequests(context);
     describeAnswers(context);
@@ -98,7 +106,7 @@ export interface SuiteContext {
 
 function describeRequests({ subject, wire, streamFixture, standIn, provider }: SuiteContext): void {
   it("sends one POST to the path of its dialect with the key, the configured headers and the trace", async () => {
-    standIn().does(answersWith(`${subject.profile}/completion.json`));
+    standIn().does(answersWith(`${fixturesOf(subject)}/completion.json`));
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     await provider().complete(callOf({ model: subject.model, traceHeaders: { traceparent } }));
     const request = standIn().onlyRequest;
@@ -129,7 +137,7 @@ function describeRequests({ subject, wire, streamFixture, standIn, provider }: S
   it("reuses the sockets of calls that are over", async () => {
     const own = providerAt(standIn(), subject);
     const before = standIn().connections;
-    standIn().does(answersWith(`${subject.profile}/completion.json`));
+    standIn().does(answersWith(`${fixturesOf(subject)}/completion.json`));
     for (let i = 0; i < 5; i += 1) await own.complete(callOf());
     standIn().does(answersWith(streamFixture("stream")));
     for (let i = 0; i < 5; i += 1) await own.stream(callOf(), new CollectingSink().push);
@@ -145,7 +153,7 @@ function describeAnswers({ subject, wire, standIn, provider }: SuiteContext): vo
     : [];
 
   it("reads a completion: parts, finish reason, usage, model and request id", async () => {
-    standIn().does(answersWith(`${subject.profile}/completion.json`));
+    standIn().does(answersWith(`${fixturesOf(subject)}/completion.json`));
     expect(await provider().complete(callOf())).toEqual({
       choices: [
         {
@@ -167,7 +175,7 @@ function describeAnswers({ subject, wire, standIn, provider }: SuiteContext): vo
   });
 
   it("reads parallel tool calls", async () => {
-    standIn().does(answersWith(`${subject.profile}/completion-tools.json`));
+    standIn().does(answersWith(`${fixturesOf(subject)}/completion-tools.json`));
     const answer = await provider().complete(callOf());
     const [choice] = answer.choices;
     expect(choice?.finishReason).toBe("tool_calls");
@@ -284,7 +292,7 @@ function describeErrors({ subject, streamFixture, standIn, provider }: SuiteCont
   it.each(cases)(
     "maps the documented body of %s for unary calls and streams alike",
     async (name, expected) => {
-      standIn().does(answersWith(`${subject.profile}/${name}.json`));
+      standIn().does(answersWith(`${fixturesOf(subject)}/${name}.json`));
       for (const call of [
         () => provider().complete(callOf()),
         () => provider().stream(callOf(), new CollectingSink().push),
@@ -305,7 +313,7 @@ function describeErrors({ subject, streamFixture, standIn, provider }: SuiteCont
 
   it("quotes the provider only where the caller must change the request", async () => {
     for (const [name, { reason }] of cases) {
-      standIn().does(answersWith(`${subject.profile}/${name}.json`));
+      standIn().does(answersWith(`${fixturesOf(subject)}/${name}.json`));
       const { message } = await failureOf(provider().complete(callOf()));
       const quotes = reason === "PROVIDER_INVALID_REQUEST" || reason === "CONTEXT_TOO_LONG";
       expect([name, /\(HTTP \d+\): ./.test(message)]).toEqual([name, quotes]);

@@ -95,7 +95,7 @@ export interface SeenCall {
  */
 export class FakeProvider implements Provider {
   readonly name: string;
-  readonly dialects: ReadonlySet<NativeDialect> = new Set();
+  readonly dialects: Set<NativeDialect> = new Set();
   readonly calls: SeenCall[] = [];
   embedder: Embedder | undefined;
   readonly #timeline: string[];

@@ -19,6 +19,11 @@ export interface WireFormat {
   /** Usage with more tokens read from the cache than there was input; undefined where that cannot be said. */
   readonly tooManyCachedTokens: unknown;
   readonly severalChoices: boolean;
+  /** Answers are relayed: that a reason to end is unknown is their reader's business. Default false. */
+  readonly anyFinishReason?: boolean;
+
+  /** The longest line that is read, in bytes; default 1 MiB. */
+  readonly maxLineBytes?: number;
 
   /** How the texts below go over the wire; `latin1` where they stand for bytes. */
   readonly encoding: "utf8" | "latin1";

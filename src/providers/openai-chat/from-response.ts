@@ -2,6 +2,7 @@ import type { Choice, MessagePart, ProviderAnswer } from "../../core/completion.
 import type { BufferedResponse } from "../buffered-call.ts";
 import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
 import { finishFailed, unknownFinishReason } from "../finish-failure.ts";
+import { messageShowsTools, usageShowsTools } from "../hosted-tools.ts";
 import { type ErrorRules, mapErrorBody } from "../http-error.ts";
 import { badResponse, type SeenSoFar } from "../map-error.ts";
 import { countOutputBytes } from "../output-bytes.ts";
@@ -40,6 +41,9 @@ export function fromChatResponse(
   }
   const wireChoices = readArray(body.choices);
   if (wireChoices.length === 0) throw badResponse("no choices", seen);
+  const separatelyBilledTools =
+    usageShowsTools(body.usage) ||
+    wireChoices.some((choice) => messageShowsTools(readObject(readObject(choice)?.message) ?? {}));
   const choices = wireChoices.map((choice, position) => {
     return fromWireChoice(readObject(choice), { position, seen, profile: context.profile, relayed });
   });
@@ -48,6 +52,7 @@ export function fromChatResponse(
     responseModel: readText(body.model),
     usage,
     providerCostPicoUsd,
+    ...(separatelyBilledTools && { separatelyBilledTools }),
     providerRequestId,
     outputBytes: countOutputBytes(choices),
   };

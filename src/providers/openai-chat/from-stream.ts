@@ -2,6 +2,7 @@ import type { UsageReport } from "../../core/usage.ts";
 import { NOT_RELAYED, type Relaying } from "../event-relay.ts";
 import type { EventEffect } from "../event-stream-decoder.ts";
 import { unknownFinishReason } from "../finish-failure.ts";
+import { messageShowsTools, usageShowsTools } from "../hosted-tools.ts";
 import { mapErrorBody } from "../http-error.ts";
 import { badResponse } from "../map-error.ts";
 import { type JsonObject, readArray, readObject, readText } from "../read-json.ts";
@@ -55,6 +56,7 @@ class ChatReader {
     const stated = chunk.usage ?? (extension ? extension.usage : undefined);
     const usage = mapUsage(stated, profile);
     progress.stateUsage(usage);
+    if (usageShowsTools(stated)) progress.separatelyBilledTools = true;
     if (profile.statesCost) progress.providerCostPicoUsd ??= parseStatedCost(readObject(stated)?.cost);
     if (extension && extension.error !== undefined && extension.error !== null) {
       throw mapErrorBody(extension, { rules: errors, seen: progress.seen });
@@ -77,6 +79,7 @@ class ChatReader {
 
   #readDelta(delta: JsonObject, choiceIndex: number): void {
     const progress = this.#progress;
+    if (messageShowsTools(delta)) progress.separatelyBilledTools = true;
     const reasoning = readReasoning(delta);
     if (reasoning !== undefined)
       progress.push({ kind: "reasoning", choiceIndex, text: reasoning }, reasoning);

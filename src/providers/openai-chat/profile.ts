@@ -3,12 +3,14 @@ import type { ProviderErrorReason } from "../../core/provider-error.ts";
 import type { FinishFailure } from "../finish-failure.ts";
 import type { EmbeddingProfile } from "../openai-embeddings/profile.ts";
 
-/** Everything in which one provider of the OpenAI-chat dialect differs from another. */
+/** Everything in which one provider of OpenAI's dialects differs from another. */
 export interface OpenAiChatProfile {
   readonly maxTokensField: "max_completion_tokens" | "max_tokens";
   /** Undefined where the provider takes none: the end user is then only on the ledger. */
   readonly endUserField: "user" | "user_id" | undefined;
   readonly seedField: "seed" | "random_seed";
+  /** Whether the provider has OpenAI's Responses API, too, as `POST /responses` below the same base URL. */
+  readonly hasResponsesApi: boolean;
   /** Header of the key: `Authorization: Bearer`, or the bare key in `api-key`. */
   readonly keyHeader: "authorization" | "api-key";
   /** Whether a stream states usage only when asked by `stream_options.include_usage`. */

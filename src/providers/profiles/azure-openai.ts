@@ -8,6 +8,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const azureOpenaiProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // learn.microsoft.com/azure/foundry/openai/how-to/responses: a part of the v1 API, in most regions.
+  hasResponsesApi: true,
   maxTokensField: "max_completion_tokens",
   keyHeader: "api-key",
   takesDeveloperRole: true,

@@ -7,6 +7,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const deepseekProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // api-docs.deepseek.com/guides/responses_api: stateless.
+  hasResponsesApi: true,
   endUserField: "user_id",
   takesReasoning: true,
   cacheUsage: "prompt_cache_hit_tokens",

@@ -7,6 +7,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const groqProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // console.groq.com/docs/openai, "Responses API": beta, stateless.
+  hasResponsesApi: true,
   maxTokensField: "max_completion_tokens",
   chunkExtension: "x_groq",
   errorCodes: { capacity_exceeded: "PROVIDER_OVERLOADED" },

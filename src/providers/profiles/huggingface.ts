@@ -8,6 +8,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const huggingfaceProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // huggingface.co/docs/inference-providers/guides/responses-api: beta.
+  hasResponsesApi: true,
   finishReasons: {
     eos: "stop",
     eos_token: "stop",

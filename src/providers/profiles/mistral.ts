@@ -7,6 +7,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const mistralProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // docs.mistral.ai/studio/conversations/responses: public preview, stateless.
+  hasResponsesApi: true,
   endUserField: undefined,
   seedField: "random_seed",
   asksForUsage: false,

@@ -8,6 +8,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const ollamaProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // docs.ollama.com/api/openai-compatibility: since 0.13.3, stateless.
+  hasResponsesApi: true,
   finishReasons: { load: { failure: "PROVIDER_ERROR" } },
   overloadedStatuses: [503],
   contextTooLongPattern: /exceeds? (the )?(available )?context/i,

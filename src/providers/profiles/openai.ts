@@ -6,6 +6,7 @@ export const openaiProfile: OpenAiChatProfile = {
   maxTokensField: "max_completion_tokens",
   endUserField: "user",
   seedField: "seed",
+  hasResponsesApi: true,
   keyHeader: "authorization",
   takesObfuscationOption: true,
   asksForUsage: true,

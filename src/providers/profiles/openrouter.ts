@@ -8,6 +8,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const openrouterProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // openrouter.ai/docs/api-reference/responses: beta, stateless; states `usage.cost` as in chat.
+  hasResponsesApi: true,
   statesCost: true,
   finishReasons: { error: { failure: "PROVIDER_ERROR" } },
   requestIdHeaders: ["x-generation-id", "x-request-id"],

@@ -7,6 +7,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const togetherProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // docs.together.ai/docs/inference/responses-api: beta, stateless, not with all models.
+  hasResponsesApi: true,
   finishReasons: { eos: "stop" },
   errorCodes: { model_not_available: "PROVIDER_MODEL_NOT_FOUND" },
   overloadedStatuses: [503],

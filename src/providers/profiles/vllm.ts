@@ -9,6 +9,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const vllmProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // docs.vllm.ai, vllm.entrypoints.openai.responses; it keeps responses only when started so.
+  hasResponsesApi: true,
   finishReasons: { abort: { failure: "PROVIDER_ERROR" }, error: { failure: "PROVIDER_ERROR" } },
   errorCodes: {
     NotFoundError: "PROVIDER_MODEL_NOT_FOUND",

@@ -7,6 +7,8 @@ import { compatibleProfile } from "./compatible.ts";
  */
 export const xaiProfile: OpenAiChatProfile = {
   ...compatibleProfile,
+  // docs.x.ai/developers/model-capabilities/text/comparison; keeps responses for 30 days.
+  hasResponsesApi: true,
   maxTokensField: "max_completion_tokens",
   reasoningMayBeExtra: true,
   contextTooLongPattern: /maximum (prompt|context) length/i,

@@ -19,8 +19,8 @@ export interface CompletionFormat<R extends CompatibleRequest> {
   parse(body: Uint8Array, headers: IncomingHttpHeaders): R;
   /** Names of the members that a provider of another dialect is not told of. */
   ignoredMembers(request: R): readonly string[];
-  /** JSON text: the answer of a provider of another dialect, as the API gives it. */
-  toAnswer(result: CompletionResult, requestId: string): string;
+  /** JSON text: an answer of a provider of another dialect, or one that is told again, as the API gives it. */
+  toAnswer(result: CompletionResult, requestId: string, request: R): string;
   createStream(request: R, requestId: string): StreamWriter;
 }
 

@@ -64,7 +64,7 @@ async function complete<R extends CompatibleRequest>(
     if (result.native !== undefined) return { headers, body: result.native };
     // Of a replayed answer it is not known what its provider was told.
     const ignored = result.replayed ? {} : ignoredHeaders(format.ignoredMembers(request));
-    return { headers: { ...headers, ...ignored }, body: format.toAnswer(result, requestId) };
+    return { headers: { ...headers, ...ignored }, body: format.toAnswer(result, requestId, request) };
   } catch (error) {
     call.completed(completionEnd(request.model, endOfFailed(error), false));
     throw error;

@@ -7,5 +7,11 @@ export const OPENAI_API: CompatibleApi = {
   protocol: "openai",
   rateLimitHeaders,
   refusedLimitHeaders,
-  toError: toOpenAiError,
+  toError: (thrown) => toOpenAiError(thrown),
+};
+
+/** The same for the Responses API, where the model's input has another name. */
+export const RESPONSES_API: CompatibleApi = {
+  ...OPENAI_API,
+  toError: (thrown) => toOpenAiError(thrown, "input"),
 };

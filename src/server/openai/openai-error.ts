@@ -14,6 +14,8 @@ interface Wording {
 }
 
 const INVALID = "invalid_request_error";
+/** Stands for the member that holds what the model reads. */
+const INPUT = "{input}";
 
 /**
  * The reasons for which OpenAI has words of its own, so that its clients raise the right class; all others get the
@@ -34,7 +36,7 @@ const WORDINGS: Partial<Readonly<Record<ErrorReason, Wording>>> = {
   PROVIDER_OVERLOADED: { status: 503, type: "service_unavailable_error", code: "server_is_overloaded" },
   PROVIDER_MODEL_NOT_FOUND: { status: 404, type: INVALID, code: "model_not_found", param: "model" },
   PROVIDER_INVALID_REQUEST: { status: 400, type: INVALID, code: null },
-  CONTEXT_TOO_LONG: { status: 400, type: INVALID, code: "context_length_exceeded", param: "messages" },
+  CONTEXT_TOO_LONG: { status: 400, type: INVALID, code: "context_length_exceeded", param: INPUT },
   CONTENT_FILTERED: { status: 400, type: INVALID, code: "content_filter" },
 };
 
@@ -55,11 +57,12 @@ export interface OpenAiError extends CompatibleError {
 
 /**
  * Any thrown value as OpenAI says it. What the provider said of the caller's mistake wins: its type, code and
- * parameter are the caller's own dialect.
+ * parameter are the caller's own dialect. `inputMember` is what the API calls what the model reads.
  */
-export function toOpenAiError(thrown: unknown): OpenAiError {
+export function toOpenAiError(thrown: unknown, inputMember = "messages"): OpenAiError {
   const error = GatewayError.from(thrown);
   const wording = WORDINGS[error.reason] ?? usualWording(error);
+  const param = wording.param === INPUT ? inputMember : wording.param;
   const { provider_code, provider_type, provider_param } = error.metadata;
   return {
     status: wording.status,
@@ -68,7 +71,7 @@ export function toOpenAiError(thrown: unknown): OpenAiError {
       error: {
         message: safeText(error.message),
         type: provider_type ?? wording.type,
-        param: provider_param ?? error.fieldViolations[0]?.field ?? wording.param ?? null,
+        param: provider_param ?? error.fieldViolations[0]?.field ?? param ?? null,
         code: provider_code ?? wording.code,
       },
     },

@@ -15,7 +15,11 @@ const price = priceBook.find({ ...OPENAI, at: new Date("2026-11-23T12:00:00Z") }
 const priced = sampleIntent({ ...OPENAI, price, estimatedTokensIn: 100 });
 const unpriced = sampleIntent({ price: undefined, estimatedTokensIn: 100 });
 
-const answered = (usage: UsageReport, outputBytes = 400, deltas = 0): AttemptResult => ({
+const answered = (
+  usage: UsageReport,
+  outputBytes = 400,
+  deltas = 0,
+): Extract<AttemptResult, { kind: "answered" }> => ({
   kind: "answered",
   usage,
   received: { outputBytes, deltas },
@@ -118,6 +122,19 @@ describe("an answer", () => {
       flags: ["NEGATIVE", "ESTIMATED_BY_BYTES"],
       usage: { tokensIn: 100 },
     });
+  });
+
+  it("for which the provider ran tools of its own costs at least its tokens, and says so", () => {
+    const plain = settle(priced, answered(usageOf(1_000, 50)));
+    const outcome = settle(priced, { ...answered(usageOf(1_000, 50)), separatelyBilledTools: true });
+    expect(outcome).toEqual({ ...plain, usageSource: "estimated", flags: ["SEPARATELY_BILLED_TOOLS"] });
+    const cut = { billing: "maybe_billed", received: { outputBytes: 40, deltas: 3 } } as const;
+    expect(settle(priced, failed({ ...cut, separatelyBilledTools: true })).flags).toEqual([
+      "ESTIMATED_BY_BYTES",
+      "SEPARATELY_BILLED_TOOLS",
+    ]);
+    const refused = failed({ billing: "not_billed", separatelyBilledTools: true });
+    expect(settle(priced, refused)).toMatchObject({ usageSource: "none", flags: [] });
   });
 
   it("of a model without a price keeps its tokens as unpriced, which is not free", () => {

@@ -164,3 +164,19 @@ test("what a provider says of a caller's mistake is kept for its program: code, 
     provider_param: "messages[0].role",
   });
 });
+
+test.each([
+  ["annotations", { annotations: [{ type: "url_citation" }] }, true],
+  ["executed tools", { executed_tools: [{ type: "search" }] }, true],
+  ["an empty list of annotations", { annotations: [] }, undefined],
+])("an answer with %s says whether tools are billed apart: %j is %s", async (_, shown, expected) => {
+  const message = { role: "assistant", content: "Hi", ...shown };
+  const body = { choices: [{ index: 0, message, finish_reason: "stop" }] };
+  standIn.does(
+    (response) =>
+      void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body)),
+  );
+  expect((await provider.complete(callOf())).separatelyBilledTools).toBe(expected);
+  standIn.does(streams([chunk({ content: "Hi" }), chunk(shown), chunk({}, "stop"), usageChunk(1, 1), DONE]));
+  expect((await stream()).separatelyBilledTools).toBe(expected);
+});

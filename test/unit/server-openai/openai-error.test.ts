@@ -39,3 +39,9 @@ test("the provider's own type, code and parameter win", () => {
   const { body } = toOpenAiError(new GatewayError("PROVIDER_INVALID_REQUEST", "m", { metadata }));
   expect(body.error).toMatchObject({ code: "invalid_value", type: "t", param: "n" });
 });
+
+test("what is too long has the name that the API gives to what the model reads", () => {
+  const error = new GatewayError("CONTEXT_TOO_LONG", "m");
+  expect(toOpenAiError(error).body.error.param).toBe("messages");
+  expect(toOpenAiError(error, "input").body.error.param).toBe("input");
+});

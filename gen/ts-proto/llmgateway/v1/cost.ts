@@ -447,7 +447,8 @@ export interface CostRecord {
   /**
    * What was wrong with the provider's usage, e.g. `NEGATIVE`, and how the tokens were come by where that is worth a
    * word: `ESTIMATED_BY_BYTES`, `INPUT_REPORTED`, `NOT_BILLED_BY_POLICY`, `ORPHANED`. `HEDGE_LOST`: cancelled because an
-   * attempt that was made beside it was faster.
+   * attempt that was made beside it was faster. `SEPARATELY_BILLED_TOOLS`: the provider ran tools of its own, so that the
+   * cost is a lower bound.
    */
   flags: string[];
   /** Cost attribution. */
