@@ -423,6 +423,19 @@ describe("the end of a request", () => {
   });
 });
 
+it("is the same for embeddings", async () => {
+  const harness = hedged();
+  harness.openai.embeds().plays(hangs());
+  harness.deepseek.embeds();
+  const { provider, attempts } = await inFakeTime(harness.embed({ model: "chain" }));
+  expect(provider).toBe("deepseek");
+  expect(ended(attempts)).toEqual([
+    [1, "openai", "cancelled", "CANCELLED"],
+    [2, "deepseek", "succeeded", undefined],
+  ]);
+  expectSettled(harness, attempts);
+});
+
 it("claims a repeatable call with the first attempt only, and repeats what the winner said", async () => {
   const harness = hedged();
   harness.openai.plays(hangs());
