@@ -14,6 +14,8 @@ export interface Race<A extends Answered> {
   readonly hedgeAfterMs: number;
   /** Asked when the primary has taken so long. */
   readonly mayHedge: () => boolean;
+  /** Would the hedge be asked after the primary ended so? */
+  readonly isFollowed: (end: CandidateEnd<A>) => boolean;
   readonly ask: (candidate: Candidate, options: ChainOptions<A>) => Promise<CandidateEnd<A>>;
 }
 
@@ -65,8 +67,10 @@ export async function raceCandidates<A extends Answered>(
   });
   clearTimeout(timer);
   if (hedging) {
-    // What ends a chain is not worked around by whoever happens to be asked already.
-    if (!winner && primary.end?.kind !== "next") hedge.lose();
+    const { end } = primary;
+    // Whoever would not be asked next gives no answer because it happens to be asked already.
+    const isFollowed = end && end.kind !== "broke" && race.isFollowed(end);
+    if (!winner && !isFollowed) hedge.lose();
     await hedging.over;
     options.call.telemetry.hedged({
       fromProvider: race.primary.provider,

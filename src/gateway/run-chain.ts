@@ -102,9 +102,7 @@ export async function runChain<A extends Answered>(
       if (end.kind === "answered") return end;
       // A refusal by the breaker says less than what an earlier candidate really answered.
       if (!lastError || !isSkip(end.error)) lastError = end.error;
-      rest = end.kind === "final" ? [] : rest.slice(rest.indexOf(end.candidate) + 1);
-      if (end.error.reason === "CONTEXT_TOO_LONG")
-        rest = [...withLargerContext(rest, end.candidate, dependencies.contextWindows)];
+      rest = leftAfter(end, rest, dependencies.contextWindows);
       const [following] = rest;
       if (!following) break;
       if (following.provider === end.candidate.provider) continue;
@@ -119,6 +117,19 @@ export async function runChain<A extends Answered>(
   throw scope.endedBy() ?? lastError ?? new GatewayError("INTERNAL", "the chain of candidates is empty");
 }
 
+/** Those of the candidates that are tried after one that ended so. */
+function leftAfter(
+  end: CandidateEnd<Answered>,
+  candidates: readonly Candidate[],
+  windows: ContextWindows,
+): Candidate[] {
+  if (end.kind !== "next") return [];
+  const left = candidates.slice(candidates.indexOf(end.candidate) + 1);
+  return end.error.reason === "CONTEXT_TOO_LONG"
+    ? [...withLargerContext(left, end.candidate, windows)]
+    : left;
+}
+
 /** Tries a candidate and, if it takes too long, the next one beside it. */
 function tryTwo<A extends Answered>(
   dependencies: ChainDependencies,
@@ -129,6 +140,7 @@ function tryTwo<A extends Answered>(
   return raceCandidates(options, {
     ...{ clock: dependencies.clock, primary, hedge, hedgeAfterMs },
     mayHedge: () => mayHedge(dependencies, options, hedgeTurn),
+    isFollowed: (end) => leftAfter(end, [hedge], dependencies.contextWindows).length > 0,
     ask: (candidate, lane) => tryCandidate(dependencies, lane, candidate === primary ? turn : hedgeTurn),
   });
 }

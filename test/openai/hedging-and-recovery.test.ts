@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { FALLBACK_MODEL, MODEL } from "../support/gateway-under-test.ts";
 import { question, recordsOf, useOpenAiBench, user } from "../support/openai-bench.ts";
 
@@ -71,6 +71,14 @@ describe("a route that hedges", () => {
 });
 
 describe("a stream that breaks off", () => {
+  // A success between the failures keeps the breaker closed.
+  beforeEach(async () => {
+    const { text } = question();
+    await bench()
+      .client()
+      .chat.completions.create({ model: MODEL, messages: [user(text)] });
+  });
+
   const cut = { cutAfterTokens: 3, tokensOut: 40, tokenDelayMs: 5 } as const;
 
   it.each([
@@ -89,6 +97,25 @@ describe("a stream that breaks off", () => {
       expect(bench().requestsOf(marker)).toHaveLength(2);
     },
   );
+
+  it("is whole over the Responses API, too", async () => {
+    const { messages } = twoProviders(cut, "the whole second answer");
+    const stream = await bench()
+      .client({ maxRetries: 0 })
+      .responses.create(
+        { model: "plain", input: messages[0]?.content ?? "", stream: true, store: false },
+        RESTART,
+      );
+    let text = "";
+    const types: string[] = [];
+    for await (const event of stream) {
+      types.push(event.type);
+      if (event.type === "response.output_text.delta") text += event.delta;
+    }
+    expect(text).toBe("the whole second answer");
+    expect(types.filter((type) => type === "response.created")).toHaveLength(1);
+    expect(types.at(-1)).toBe("response.completed");
+  });
 
   it("tells at its end of both attempts and what they cost together", async () => {
     const { messages } = twoProviders(cut, "whole");

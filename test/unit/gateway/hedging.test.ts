@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { totalAttempts } from "../../../src/core/attempt-totals.ts";
 import { GatewayError } from "../../../src/core/errors.ts";
 import type { AttemptReport, CompletionSink } from "../../../src/core/gateway.ts";
+import { candidateName } from "../../../src/core/model-name.ts";
 import { createRetryBudget } from "../../../src/resilience/retry-budget.ts";
 import {
   answers,
@@ -274,6 +275,23 @@ describe("when one of the two fails", () => {
     expectSettled(harness, error.attempts);
   });
 
+  it.each([
+    [400_000, undefined],
+    [64_000, "CONTEXT_TOO_LONG"],
+  ] as const)(
+    "for an input that is too long, another window of %d tokens may end it: %s",
+    async (window, reason) => {
+      const contextWindows = { [candidateName(OPENAI)]: 128_000, [candidateName(DEEPSEEK)]: window };
+      const harness = hedged({ contextWindows });
+      harness.openai.plays(fails("CONTEXT_TOO_LONG", { afterMs: 400 }));
+      harness.deepseek.plays(answers({ afterMs: 5_000 }));
+      const end = inFakeTime(harness.complete());
+      if (reason) await expect(end).rejects.toMatchObject({ reason });
+      else await expect(end).resolves.toMatchObject({ provider: "deepseek" });
+      expect(harness.ledger.settled).toHaveLength(2);
+    },
+  );
+
   it("and the other as well, the chain goes on behind both", async () => {
     const harness = hedged({ chain: [OPENAI, DEEPSEEK, HUGGINGFACE] });
     harness.openai.plays(fails("PROVIDER_TIMEOUT", { afterMs: 400 }));
@@ -403,6 +421,19 @@ describe("the end of a request", () => {
     await inFakeTime(harness.complete({ signal: caller.signal }));
     expect(vi.getTimerCount()).toBe(0);
   });
+});
+
+it("is the same for embeddings", async () => {
+  const harness = hedged();
+  harness.openai.embeds().plays(hangs());
+  harness.deepseek.embeds();
+  const { provider, attempts } = await inFakeTime(harness.embed({ model: "chain" }));
+  expect(provider).toBe("deepseek");
+  expect(ended(attempts)).toEqual([
+    [1, "openai", "cancelled", "CANCELLED"],
+    [2, "deepseek", "succeeded", undefined],
+  ]);
+  expectSettled(harness, attempts);
 });
 
 it("claims a repeatable call with the first attempt only, and repeats what the winner said", async () => {
