@@ -30,16 +30,19 @@ export interface AttemptSpan {
 
 const NO_STEP = (): void => {};
 const NO_ATTEMPT_SPAN: AttemptSpan = { traceHeaders: {}, firstToken: () => {}, end: () => {} };
+const NO_SPAN: Omit<RequestSpan, "traceId"> = {
+  startAttempt: () => NO_ATTEMPT_SPAN,
+  event: () => {},
+  startStep: () => NO_STEP,
+  end: () => {},
+};
 
 /** Nothing is exported: trace ids only, the caller's where it sent one, so that log lines can be joined. */
 export function createIdTracing(): Tracing {
   return {
     startRequest: ({ traceparent }) => ({
+      ...NO_SPAN,
       traceId: parseTraceparent(traceparent)?.traceId ?? newTraceId(),
-      startAttempt: () => NO_ATTEMPT_SPAN,
-      event: () => {},
-      startStep: () => NO_STEP,
-      end: () => {},
     }),
     shutdown: () => Promise.resolve(),
   };
