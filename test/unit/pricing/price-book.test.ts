@@ -53,6 +53,10 @@ describe("a well-known model of each kind of provider", () => {
     ["azure-openai", "o4-mini", 1_100_000n],
     ["xai", "grok-4-0709", 3_000_000n],
     ["fireworks", "accounts/fireworks/models/gpt-oss-120b", 150_000n],
+    ["openai", "text-embedding-3-small", 20_000n],
+    ["azure-openai", "text-embedding-3-large", 130_000n],
+    ["mistral", "mistral-embed", 100_000n],
+    ["gemini", "gemini-embedding-001", 150_000n],
   ])("%s/%s has the price of the provider's own list", (provider, model, picoUsdPerToken) => {
     expect(inputPrice(provider, model)?.[1]).toBe(picoUsdPerToken);
   });
