@@ -48,9 +48,17 @@ function onLedger({ ledger: { state, usage, flag } }: Expected): string {
 /** How each failure reads. */
 export function renderFailures(): string {
   return renderTable([
-    ["reason", "gRPC", "HTTP/JSON", "OpenAI", "told when to try again", "`error_type`"],
-    ...Object.entries(FAILURE_WORDS).map(([reason, { code, http, openAi, retry, errorType }]) => [
-      ...[`\`${reason}\``, code, String(http), String(openAi), retry ? "yes" : "no", `\`${errorType}\``],
+    ["reason", "gRPC", "HTTP/JSON", "OpenAI", "Anthropic", "told when to try again", "`error_type`"],
+    ...Object.entries(FAILURE_WORDS).map(([reason, { code, http, openAi, anthropic, retry, errorType }]) => [
+      ...[
+        `\`${reason}\``,
+        code,
+        String(http),
+        String(openAi),
+        String(anthropic),
+        retry ? "yes" : "no",
+        `\`${errorType}\``,
+      ],
     ]),
   ]);
 }

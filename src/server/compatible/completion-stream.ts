@@ -1,4 +1,5 @@
 import type { StreamDelta } from "../../core/completion.ts";
+import { GatewayError } from "../../core/errors.ts";
 import type { CompletionCall, Gateway, StreamResult } from "../../core/gateway.ts";
 import { completionEnd, type Ended, endOfFailed } from "../convert/completion-end.ts";
 import { drained } from "../rpc/write-response.ts";
@@ -98,7 +99,8 @@ class CompletionStream implements PatientSink {
       return;
     }
     const { provider, model } = this.#origin ?? {};
-    const facts = factsJson({ ...ended, requestId, provider, model });
+    const { reason: errorReason } = GatewayError.from(thrown);
+    const facts = factsJson({ ...ended, requestId, provider, model, errorReason });
     this.#close(this.#writer.fail(this.#call.api.toError(thrown, requestId).body, facts));
   }
 

@@ -1,4 +1,5 @@
 import { type AttemptTotals, totalAttempts } from "../../core/attempt-totals.ts";
+import type { ErrorReason } from "../../core/error-table.ts";
 import type { AttemptReport } from "../../core/gateway.ts";
 import { formatUsd } from "../../core/money.ts";
 
@@ -10,6 +11,8 @@ export interface Facts {
   readonly attempts: readonly AttemptReport[];
   /** Attempts and cost are those of an earlier call with the same id. */
   readonly replayed: boolean;
+  /** Why the stream failed; the words of the API may say less. */
+  readonly errorReason?: ErrorReason | undefined;
 }
 
 /** Headers take visible ASCII. */
@@ -44,12 +47,13 @@ export function factHeaders({ provider, model, attempts, replayed }: Facts): Rec
 }
 
 /** The same as JSON text, for the end of a stream. */
-export function factsJson({ requestId, provider, model, attempts, replayed }: Facts): string {
+export function factsJson({ requestId, provider, model, attempts, replayed, errorReason }: Facts): string {
   const totals = totalAttempts(attempts);
   return JSON.stringify({
     request_id: requestId,
     provider,
     model,
+    error_reason: errorReason,
     replayed: replayed || undefined,
     ...costMembers(totals),
     usage_source: totals.usageSource,

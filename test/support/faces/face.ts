@@ -45,6 +45,8 @@ export interface FailureWords {
   readonly http: number;
   /** Of the OpenAI-compatible API. */
   readonly openAi: number;
+  /** Of the Anthropic-compatible API. */
+  readonly anthropic: number;
 }
 
 /** A protocol in which completions are asked for. A face is used for any number of gateways and calls. */
