@@ -88,14 +88,16 @@ describe("embeddings of a provider that speaks another dialect", () => {
     const expected = texts.map((text) => [...vectorOf("sim-embedding", text, 8)]);
     for (const encoding_format of ["float", "base64", undefined] as const) {
       const body = { model, input: texts, dimensions: 8, ...(encoding_format && { encoding_format }) };
-      const { data, response } = await client.embeddings.create({ ...body, user: "u-1" }).withResponse();
+      const { data, response } = await client.embeddings
+        .create({ ...body, user: "u-1", ...{ future: 1 } })
+        .withResponse();
       const vectors = data.data.map(({ embedding }) =>
         typeof embedding === "string" ? [...decodeVector(embedding)] : embedding,
       );
       expect(vectors).toEqual(expected);
       expect(data).toMatchObject({ object: "list", model: "sim-embedding" });
       expect(data.usage.prompt_tokens).toBeGreaterThan(0);
-      expect(response.headers.get("x-llm-gateway-ignored")).toBe("user");
+      expect(response.headers.get("x-llm-gateway-ignored")).toBe("future");
     }
   });
 

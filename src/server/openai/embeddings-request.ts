@@ -97,6 +97,7 @@ const TRANSLATED: ReadonlySet<string> = new Set([
   "input",
   "encoding_format",
   "dimensions",
+  "user",
   "metadata",
   FALLBACK_MODELS,
 ]);
