@@ -39,6 +39,8 @@ export function createResponsesErrorRules(
   return {
     ...rules,
     reasonByCode: { ...REASON_BY_CODE, ...rules.reasonByCode },
+    // The caller's own reference, and no other provider's matter.
+    missingReferenceCodes: new Set(["previous_response_not_found"]),
     readError(body, headers) {
       const isEvent = body.type === "error" && readObject(body.error) === undefined;
       const stated = rules.readError(isEvent ? { error: { ...body, type: undefined } } : body, headers);

@@ -212,6 +212,20 @@ describe("the Responses API in particular", () => {
     },
   );
 
+  it.each([400, 404])(
+    "a response of earlier that is not there (%i) is the caller's mistake",
+    async (status) => {
+      const error = { code: "previous_response_not_found", type: "invalid_request_error", message: "No." };
+      standIn.does((response) => {
+        response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+      });
+      for (const failure of [await failureOf(complete()), await failureOf(stream())]) {
+        expect(failure).toMatchObject({ reason: "PROVIDER_INVALID_REQUEST", billing: "not_billed" });
+        expect(failure.metadata.provider_code).toBe("previous_response_not_found");
+      }
+    },
+  );
+
   it("OpenRouter's error_type says which of the errors of one code it is", async () => {
     const failed = {
       ...{ status: "failed", output: [], error_type: "context_length_exceeded" },
