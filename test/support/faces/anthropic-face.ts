@@ -1,5 +1,11 @@
 import { createParser } from "eventsource-parser";
-import type { Face, FaceCall, FaceOutcome } from "./face.ts";
+import {
+  type CompatibleTold,
+  createCompatibleFace,
+  reasonInHeaders,
+  toldInHeaders,
+} from "./compatible-face.ts";
+import type { Face } from "./face.ts";
 
 /** What is looked at of an answer, of an event of a stream, and of an error. */
 interface Body {
@@ -20,63 +26,31 @@ const FINISH_REASONS: Readonly<Record<string, string>> = {
   ...{ end_turn: "STOP", max_tokens: "LENGTH", tool_use: "TOOL_CALLS", refusal: "CONTENT_FILTER" },
 };
 
-type Told = Omit<FaceOutcome, "elapsedMs" | "status">;
-
-/** `POST /v1/messages`, in the bytes that Anthropic's clients send and read. */
+/** `POST /v1/messages`. */
 export function createAnthropicFace(): Face {
-  return {
+  return createCompatibleFace<Body>({
     name: "Anthropic",
-    success: "200",
-    // The status of a stream goes out with its first event.
-    statusOf: ({ anthropic }, { begun }) => (begun ? "200" : String(anthropic)),
-    async complete(call) {
-      const startedMs = performance.now();
-      const response = await post(call);
-      const text = await response.text();
-      const elapsedMs = performance.now() - startedMs;
-      const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-      const told = isStream ? ofStream(text) : ofBody(JSON.parse(text) as Body, response.headers);
-      return { ...told, elapsedMs, status: String(response.status) };
-    },
-  };
-}
-
-function post(call: FaceCall): Promise<Response> {
-  return fetch(`${call.url}/v1/messages`, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      "anthropic-version": "2023-06-01",
-      "x-api-key": call.secret,
-      "idempotency-key": call.requestId,
-      ...(call.timeoutMs === undefined ? {} : { "x-llm-gateway-timeout-ms": String(call.timeoutMs) }),
-    },
-    body: JSON.stringify({
-      model: call.model,
-      fallback_models: call.fallbackModels ?? [],
+    statusOf: ({ anthropic }) => anthropic,
+    path: "/v1/messages",
+    headersOf: (secret) => ({ "anthropic-version": "2023-06-01", "x-api-key": secret }),
+    bodyOf: ({ kind, text }) => ({
       max_tokens: 1_000,
-      messages: [{ role: "user", content: call.text }],
-      stream: call.kind === "stream",
+      messages: [{ role: "user", content: text }],
+      stream: kind === "stream",
     }),
+    ofBody: ({ content = [], stop_reason, error }, headers) => ({
+      reason: error && reasonInHeaders(headers),
+      message: error?.message ?? "",
+      text: content.map(({ text }) => text ?? "").join(""),
+      finishReason: finishReasonOf(stop_reason),
+      ...toldInHeaders(headers),
+    }),
+    ofStream,
   });
 }
 
-function ofBody({ content = [], stop_reason, error }: Body, headers: Headers): Told {
-  const wait = headers.get("retry-after-ms");
-  return {
-    reason: error ? (headers.get("x-llm-gateway-error-reason") ?? "without a reason") : undefined,
-    message: error?.message ?? "",
-    text: content.map(({ text }) => text ?? "").join(""),
-    finishReason: finishReasonOf(stop_reason),
-    provider: headers.get("x-llm-gateway-provider") ?? "",
-    attemptsTold: Number(headers.get("x-llm-gateway-attempts") ?? 0),
-    attempts: [],
-    retryAfterMs: wait === null ? undefined : Number(wait),
-  };
-}
-
 /** The last event is `message_stop` or an error, and has the gateway's facts. */
-function ofStream(text: string): Told {
+function ofStream(text: string): CompatibleTold {
   const events: Body[] = [];
   const parser = createParser({ onEvent: ({ data }) => events.push(JSON.parse(data) as Body) });
   parser.feed(text);

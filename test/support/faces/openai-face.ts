@@ -1,5 +1,11 @@
 import { createParser } from "eventsource-parser";
-import type { Face, FaceCall, FaceOutcome } from "./face.ts";
+import {
+  type CompatibleTold,
+  createCompatibleFace,
+  reasonInHeaders,
+  toldInHeaders,
+} from "./compatible-face.ts";
+import type { Face } from "./face.ts";
 
 interface Facts {
   readonly provider?: string;
@@ -17,63 +23,30 @@ interface Body {
   readonly llm_gateway?: Facts;
 }
 
-type Told = Omit<FaceOutcome, "elapsedMs">;
-
-/** `POST /v1/chat/completions`, in the bytes that OpenAI's clients send and read. */
+/** `POST /v1/chat/completions`. */
 export function createOpenAiFace(): Face {
-  return {
+  return createCompatibleFace<Body>({
     name: "OpenAI",
-    success: "200",
-    // The status of a stream goes out with its first event.
-    statusOf: ({ openAi }, { begun }) => (begun ? "200" : String(openAi)),
-    async complete(call) {
-      const startedMs = performance.now();
-      const response = await post(call);
-      const text = await response.text();
-      const elapsedMs = performance.now() - startedMs;
-      const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-      const told = isStream ? ofStream(text) : ofBody(JSON.parse(text) as Body, response.headers);
-      return { ...told, elapsedMs, status: String(response.status) };
-    },
-  };
-}
-
-function post(call: FaceCall): Promise<Response> {
-  const isStream = call.kind === "stream";
-  return fetch(`${call.url}/v1/chat/completions`, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      authorization: `Bearer ${call.secret}`,
-      "idempotency-key": call.requestId,
-      ...(call.timeoutMs === undefined ? {} : { "x-llm-gateway-timeout-ms": String(call.timeoutMs) }),
-    },
-    body: JSON.stringify({
-      model: call.model,
-      fallback_models: call.fallbackModels ?? [],
-      messages: [{ role: "user", content: call.text }],
-      ...(isStream ? { stream: true, stream_options: { include_usage: true } } : {}),
+    statusOf: ({ openAi }) => openAi,
+    path: "/v1/chat/completions",
+    headersOf: (secret) => ({ authorization: `Bearer ${secret}` }),
+    bodyOf: ({ kind, text }) => ({
+      messages: [{ role: "user", content: text }],
+      ...(kind === "stream" ? { stream: true, stream_options: { include_usage: true } } : {}),
     }),
+    ofBody: ({ choices = [], error }, headers) => ({
+      reason: error && reasonInHeaders(headers),
+      message: error?.message ?? "",
+      text: choices[0]?.message?.content ?? "",
+      finishReason: choices[0]?.finish_reason?.toUpperCase(),
+      ...toldInHeaders(headers),
+    }),
+    ofStream,
   });
 }
 
-function ofBody(body: Body, headers: Headers): Omit<Told, "status"> {
-  const wait = headers.get("retry-after-ms");
-  const [choice] = body.choices ?? [];
-  return {
-    reason: body.error ? (headers.get("x-llm-gateway-error-reason") ?? "without a reason") : undefined,
-    message: body.error?.message ?? "",
-    text: choice?.message?.content ?? "",
-    finishReason: choice?.finish_reason?.toUpperCase(),
-    provider: headers.get("x-llm-gateway-provider") ?? "",
-    attemptsTold: Number(headers.get("x-llm-gateway-attempts") ?? 0),
-    attempts: [],
-    retryAfterMs: wait === null ? undefined : Number(wait),
-  };
-}
-
 /** An error is the last event; its code is the reason in lower case, but for those that OpenAI has a word for. */
-function ofStream(text: string): Omit<Told, "status"> {
+function ofStream(text: string): CompatibleTold {
   const datas: string[] = [];
   const comments: string[] = [];
   const parser = createParser({
