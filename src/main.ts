@@ -1,5 +1,4 @@
 import { parseArgs } from "node:util";
-import { setFlagsFromString } from "node:v8";
 import { type App, startApp } from "./app.ts";
 import { loadConfig } from "./config/load-config.ts";
 import { runDemo } from "./demo.ts";
@@ -17,7 +16,6 @@ const DEMO_BANNER = `
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { demo: { type: "boolean" }, help: { type: "boolean" } } });
   if (values.help) return print(USAGE);
-  keepThreadsSmall();
   const configured = loadConfig();
   const demoMode = configured.demo || values.demo ? await startDemoMode() : undefined;
   const config = demoMode?.apply(configured) ?? configured;
@@ -32,15 +30,6 @@ async function main(): Promise<void> {
   print(`llm-gateway listening on ${app.url}`);
   if (demoMode) await demonstrate(app);
   if (values.demo) await stop();
-}
-
-/**
- * `npm start` gives this thread a large young generation, since the calls that it serves would survive in a small one.
- * The threads that it starts make little garbage: they have V8's own sizes, which takes 50 MB less for each.
- */
-function keepThreadsSmall(): void {
-  setFlagsFromString("--min-semi-space-size=0");
-  setFlagsFromString("--max-semi-space-size=0");
 }
 
 async function demonstrate(app: App): Promise<void> {

@@ -20,7 +20,8 @@ function parseStream(texts: readonly string[]): { readonly events: unknown[]; re
   const events = texts.map((text) => {
     const parse = vi.spyOn(JSON, "parse");
     const event = structuredClone(parser.parse(text));
-    if (parse.mock.calls.length === 0) filled++;
+    // A long text is copied by it, so that it does not keep all that was read.
+    if (parse.mock.calls.every(([json]) => json.startsWith('"'))) filled++;
     parse.mockRestore();
     return event;
   });
@@ -86,7 +87,8 @@ test("a stream whose events always differ in more than the text is not probed fo
   const parse = vi.spyOn(JSON, "parse");
   const parser = new EventParser(findTexts);
   for (const text of texts) parser.parse(text);
-  expect(parse.mock.calls.length).toBe(20 + 2 * 3);
+  // Of three templates, two probes and the copies of two pieces.
+  expect(parse.mock.calls.length).toBe(20 + (2 + 2) * 3);
   parse.mockRestore();
 });
 
