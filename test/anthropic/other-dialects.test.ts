@@ -147,3 +147,26 @@ it("a fallback in either direction is one conversation", async () => {
     content: [{ type: "text", text: expect.any(String), citations: null }],
   });
 });
+
+it.each([
+  ["anthropic", "openai"],
+  ["deepseek", "anthropic"],
+] as const)(
+  "a stream of %s's that breaks off is whole, and %s's alone, with recovery",
+  async (one, other) => {
+    const cut = question({ cutAfterTokens: 3, tokensOut: 40, tokenDelayMs: 5 }, one);
+    const whole = question({ text: "the whole second answer" }, other);
+    const request = {
+      ...{ model: `${one}/sim-model`, fallback_models: [`${other}/sim-model`], max_tokens: 100 },
+      messages: [user(`${cut.text} ${whole.text}`)],
+    };
+    const stream = bench()
+      .client({ maxRetries: 0 })
+      .messages.stream(request, { headers: { "x-llm-gateway-recovery": "restart" } });
+    const starts: string[] = [];
+    stream.on("streamEvent", ({ type }) => type === "message_start" && starts.push(type));
+    expect(await stream.finalText()).toBe("the whole second answer");
+    expect(starts).toHaveLength(1);
+    expect(bench().requestsOf(cut.marker)).toHaveLength(2);
+  },
+);
