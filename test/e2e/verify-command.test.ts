@@ -45,6 +45,8 @@ test("the command checks the embedded books, alive, after a kill, and once tampe
 
   const gateway = await startGatewayProcess({ dataDir });
   await callTwice(gateway.url);
+  // The demonstration makes a call of its own, with retries.
+  await expect.poll(() => gateway.output(), { timeout: 10_000 }).toContain("export GATEWAY_KEY=");
   const inUse = await verify(env);
   expect(inUse).toEqual({ code: 2, output: expect.stringContaining("npm run verify -- --url") });
   const asked = await verify({ ADMIN_KEY }, "--url", gateway.url);
