@@ -20,6 +20,8 @@ export interface Callers {
 }
 
 const CALLERS = 10;
+/** A client that began a call in the instant in which its server died may never be told: it gives up so long after. */
+const GIVE_UP_MS = 5_000;
 
 /** The tags of all calls of a prefix. */
 export const tagsOf = (prefix: string) => ({ kill: prefix });
@@ -41,13 +43,18 @@ export function createCallers(options: {
       const { outcomes, calls }: Told = { outcomes: [], calls: new Map() };
       toldBy.set(prefix, { outcomes, calls });
       const clients = createGatewayClients(url);
+      const givenUp = new AbortController();
+      let timer: NodeJS.Timeout | undefined;
+      dead.addEventListener("abort", () => {
+        timer = setTimeout(() => givenUp.abort(), GIVE_UP_MS);
+      });
       const caller = async (index: number) => {
         const kind = CALL_KINDS[index % CALL_KINDS.length] ?? "unary";
         while (!dead.aborted) {
           const requestId = `${prefix}-${calls.size}`;
           const call = randomCall(kind);
           calls.set(requestId, call);
-          const outcome = await clients.complete(requestOf(requestId, call));
+          const outcome = await clients.complete({ ...requestOf(requestId, call), signal: givenUp.signal });
           outcomes.push(outcome);
           if (outcome.reason === undefined) options.onAnswer();
           // Nobody answered: it is dying, and to ask on would only take the machine.
@@ -55,6 +62,7 @@ export function createCallers(options: {
         }
       };
       await Promise.all(Array.from({ length: CALLERS }, (_, index) => caller(index)));
+      clearTimeout(timer);
     },
     async repeat(url, requestId) {
       const call = toldBy.get(prefixOf(requestId))?.calls.get(requestId);
