@@ -113,7 +113,7 @@ export interface ProviderAnswer {
   readonly usage: UsageReport;
   /** What the provider says that the call cost, when it does; kept beside the gateway's own cost. */
   readonly providerCostPicoUsd?: PicoUsd | undefined;
-  /** The provider ran tools of its own, which it bills apart from tokens: the cost of the tokens is not all of it. */
+  /** The provider charges beside the tokens, or otherwise (tools of its own, another tier): their cost is not all of it. */
   readonly chargesBeyondTokens?: boolean | undefined;
   readonly providerRequestId: string | undefined;
   /** Bytes of output text, reasoning and tool arguments: what an estimate goes by when usage is absent. */

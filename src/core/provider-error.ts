@@ -22,7 +22,7 @@ export interface ProviderErrorOptions extends GatewayErrorOptions {
   readonly usage?: UsageReport | undefined;
   /** What the provider said that the call cost. */
   readonly providerCostPicoUsd?: PicoUsd | undefined;
-  /** The provider ran tools of its own before it failed, which it bills apart from tokens. */
+  /** What came before the failure is charged beside the tokens, or otherwise: tools of its own, another tier. */
   readonly chargesBeyondTokens?: boolean | undefined;
   /** The provider's HTTP status, when there was one. */
   readonly providerStatus?: number | undefined;

@@ -12,16 +12,11 @@ export class LostRaceError extends ProviderError {
 export const lostRace = ({ reason }: AbortSignal): boolean => reason instanceof LostRaceError;
 
 /** An answer that came a moment too late is given up as well, with all that is known of it. */
-export function tooLate(
-  { usage, providerCostPicoUsd, providerRequestId }: Answered,
-  received: ReceivedOutput,
-): ProviderError {
+export function tooLate(answer: Answered, received: ReceivedOutput): ProviderError {
   const { reason, message } = new LostRaceError();
+  const { usage, providerCostPicoUsd, chargesBeyondTokens, providerRequestId } = answer;
   return new ProviderError(reason, message, {
-    billing: "maybe_billed",
-    usage,
-    received,
-    providerCostPicoUsd,
-    providerRequestId,
+    ...{ billing: "maybe_billed", received },
+    ...{ usage, providerCostPicoUsd, chargesBeyondTokens, providerRequestId },
   });
 }

@@ -12,7 +12,7 @@ export class StreamProgress {
   providerStatus: number | undefined;
   providerRequestId: string | undefined;
   providerCostPicoUsd: PicoUsd | undefined;
-  /** The provider ran tools of its own, which it bills apart from tokens. */
+  /** The provider charges beside the tokens, or otherwise: tools of its own, another tier. */
   chargesBeyondTokens = false;
   /** A finish reason that means a failure; told at the end, since the usage may come after it. */
   failure: (FinishFailure & { readonly finishReason: string }) | undefined;

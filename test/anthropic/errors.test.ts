@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import type { PersonalityName } from "../../simulator/personalities.ts";
 import type { Script } from "../../simulator/script.ts";
 import { useAnthropicBench } from "../support/anthropic-bench.ts";
+import { expectAbortFollowed } from "../support/expect-abort.ts";
 import { MACHINE_NOISE_MS } from "../support/machine-noise.ts";
-import { question, recordsOf, user } from "../support/openai-bench.ts";
+import { question, user } from "../support/openai-bench.ts";
 
 /** What goes wrong reaches the caller as the official client's own error, and is repeated only where that may help. */
 
@@ -160,23 +161,10 @@ describe("an abort of the client", () => {
     "closes the provider's connection within 250 ms and is on the ledger (stream: %s)",
     async (stream) => {
       const { marker, text } = question({ tokensOut: 500, tokenDelayMs: 20 }, "anthropic");
-      const controller = new AbortController();
-      const work = (async () => {
-        const body = { model: MODEL, max_tokens: 1_000, messages: [user(text)], stream };
-        const answer = await bench().client().messages.create(body, { signal: controller.signal });
-        if ("controller" in answer) for await (const _ of answer);
-      })().catch(() => undefined);
-      await expect.poll(() => bench().requestsOf(marker).length, { interval: 5 }).toBe(1);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      const leftAt = Date.now();
-      controller.abort();
-      await work;
-      await bench().simulator.whenIdle();
-      expect(bench().requestsOf(marker)[0]?.aborted).toBe(true);
-      expect(Date.now() - leftAt).toBeLessThanOrEqual(250 + MACHINE_NOISE_MS);
-      const cancelled = async () =>
-        (await recordsOf(bench())).filter(({ outcome }) => outcome === "cancelled").length;
-      await expect.poll(cancelled, { timeout: 10_000 }).toBeGreaterThan(0);
+      const body = { model: MODEL, max_tokens: 1_000, messages: [user(text)], stream };
+      await expectAbortFollowed(bench(), { marker, stream }, (signal) =>
+        bench().client().messages.create(body, { signal }),
+      );
     },
   );
 });

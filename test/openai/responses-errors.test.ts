@@ -1,8 +1,9 @@
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";
 import type { Script } from "../../simulator/script.ts";
+import { expectAbortFollowed } from "../support/expect-abort.ts";
 import { MACHINE_NOISE_MS } from "../support/machine-noise.ts";
-import { question, recordsOf, useOpenAiBench } from "../support/openai-bench.ts";
+import { question, useOpenAiBench } from "../support/openai-bench.ts";
 
 /** What goes wrong with responses reaches the caller as the official client's own error. */
 
@@ -127,23 +128,9 @@ describe("an abort of the client", () => {
     "closes the provider's connection and is on the ledger (stream: %s)",
     async (stream) => {
       const { marker, text } = question({ tokensOut: 500, tokenDelayMs: 20 });
-      const controller = new AbortController();
-      const work = (async () => {
-        const asked = { model: MODEL, input: text, stream };
-        const answer = await bench().client().responses.create(asked, { signal: controller.signal });
-        if ("controller" in answer) for await (const _ of answer);
-      })().catch(() => undefined);
-      await expect.poll(() => bench().requestsOf(marker).length, { interval: 5 }).toBe(1);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      const leftAt = Date.now();
-      controller.abort();
-      await work;
-      await bench().simulator.whenIdle();
-      expect(bench().requestsOf(marker)[0]?.aborted).toBe(true);
-      expect(Date.now() - leftAt).toBeLessThanOrEqual(250 + MACHINE_NOISE_MS);
-      await expect
-        .poll(async () => (await recordsOf(bench())).filter(({ outcome }) => outcome === "cancelled").length)
-        .toBeGreaterThan(0);
+      await expectAbortFollowed(bench(), { marker, stream }, (signal) =>
+        bench().client().responses.create({ model: MODEL, input: text, stream }, { signal }),
+      );
     },
   );
 });
