@@ -1,4 +1,5 @@
 import { loadavg } from "node:os";
+import { createHistogram } from "node:perf_hooks";
 import type { LoopResult } from "./closed-loop.ts";
 import { readMachineStat } from "./machine-stat.ts";
 import { readProcessStat } from "./process-stat.ts";
@@ -35,29 +36,41 @@ export type Sample = ReturnType<typeof sampleOf>;
 
 const BYTES_PER_MEBIBYTE = 1024 * 1024;
 
+/** One line from one loop, or from several of the same kind, put together. */
 export function toMeasurement(
   scenario: string,
   inFlight: number | undefined,
-  result: LoopResult<Sample>,
+  results: readonly LoopResult<Sample>[],
 ): Measurement {
-  const { before, after, measured, seconds, latency, tally } = result;
-  const cpuMicroseconds = after.process.cpuMicroseconds - before.process.cpuMicroseconds;
+  const sum = (of: (result: LoopResult<Sample>) => number) =>
+    results.reduce((total, result) => total + of(result), 0);
+  const seconds = sum((result) => result.seconds);
+  const measured = sum((result) => result.measured);
+  const cpuMicroseconds = sum(
+    ({ before, after }) => after.process.cpuMicroseconds - before.process.cpuMicroseconds,
+  );
+  const firstCore = sum(
+    ({ before, after }) => after.machine.firstCoreBusySeconds - before.machine.firstCoreBusySeconds,
+  );
+  const otherCores = sum(
+    ({ before, after }) => after.machine.otherCoresBusySeconds - before.machine.otherCoresBusySeconds,
+  );
+  const latency = createHistogram();
+  for (const result of results) latency.add(result.latency);
   const ownCoreShare = cpuMicroseconds / 1e6 / seconds;
-  const firstCore = after.machine.firstCoreBusySeconds - before.machine.firstCoreBusySeconds;
-  const otherCores = after.machine.otherCoresBusySeconds - before.machine.otherCoresBusySeconds;
   return {
     scenario,
     inFlight,
     perSecond: measured / seconds,
-    messagesPerCall: result.measuredMessages / measured,
+    messagesPerCall: sum((result) => result.measuredMessages) / measured,
     p50Ms: latency.percentile(50) / 1_000,
     p99Ms: latency.percentile(99) / 1_000,
     cpuMicrosecondsPerCall: cpuMicroseconds / measured,
-    rssMebibytes: after.process.rssBytes / BYTES_PER_MEBIBYTE,
+    rssMebibytes: Math.max(...results.map(({ after }) => after.process.rssBytes)) / BYTES_PER_MEBIBYTE,
     ownCoreShare,
     strangersShare: Math.max(0, firstCore / seconds - ownCoreShare),
     otherCoresShare: otherCores / seconds,
-    failed: tally.failed,
+    failed: sum(({ tally }) => tally.failed),
     loadAverage: loadavg()[0] ?? Number.NaN,
   };
 }

@@ -38,6 +38,8 @@ export interface BenchOptions {
   /** Of each closed loop. */
   readonly warmUpSeconds: number;
   readonly seconds: number;
+  /** In how many parts a closed loop is cut when two gateways take turns. */
+  readonly turns: number;
   /** Of each open loop. */
   readonly latencySeconds: number;
   /** Tokens of the streams that are held open; each takes half a second. */
@@ -68,9 +70,10 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
     jsonFile: values.json,
     profile: values.profile,
     portkey: values.portkey,
-    firstWarmUpSeconds: quick ? 1 : 3,
+    firstWarmUpSeconds: quick ? 1 : 10,
     warmUpSeconds: quick ? 0.5 : 1.5,
     seconds: parseSeconds(values.seconds) ?? (quick ? 1 : 8),
+    turns: quick ? 1 : 4,
     latencySeconds: quick ? 2.5 : 15,
     openStreamTokens: quick ? 12 : 24,
   };

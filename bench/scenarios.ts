@@ -4,7 +4,7 @@ import { type Measurement, type Sample, sampleOf, toMeasurement } from "./measur
 import { runOpenLoop } from "./open-loop.ts";
 import { holdOpenStreams } from "./open-streams.ts";
 import { type BenchOptions, type Kind, OPENAI_KINDS, type OpenAiKind, RPC_KINDS } from "./options.ts";
-import { createPortkeyTarget } from "./portkey.ts";
+import { createPortkeyTarget, type Portkey } from "./portkey.ts";
 import type { Stretch } from "./profile-report.ts";
 import { openStreamWorkload, STREAM, UNARY, type Workload } from "./requests.ts";
 import type { Rig } from "./rig.ts";
@@ -63,12 +63,13 @@ export async function runScenarios(
   for (const kind of RPC_KINDS) {
     // Beside each other in time, so that the machine's mood weighs the same on both.
     if (scenarios.has("bare-connect")) await measureBareConnect(kind, rig, options, findings, progress);
-    if (scenarios.has(kind)) await measureKind(kind, rig, options, findings, progress);
+    if (scenarios.has(kind))
+      await measureInTurns(kind, [gatewayContender(kind, rig, findings)], options, progress);
   }
   for (const kind of OPENAI_KINDS) {
     if (!scenarios.has(kind)) continue;
-    await measurePortkey(kind, rig, options, findings, progress);
-    await measureKind(kind, rig, options, findings, progress);
+    const peers = rig.portkey ? [portkeyContender(kind, rig.portkey, findings)] : [];
+    await measureInTurns(kind, [...peers, gatewayContender(kind, rig, findings)], options, progress);
   }
   if (scenarios.has("added-latency")) await measureAddedLatency(rig, options, findings, progress);
   if (scenarios.has("open-streams")) await measureOpenStreams(rig, options, findings, progress);
@@ -83,27 +84,69 @@ type Step = (
 ) => Promise<void>;
 type KindStep = (kind: Kind, ...rest: Parameters<Step>) => Promise<void>;
 
-const measureKind: KindStep = async (kind, rig, options, findings, progress) => {
-  progress(`${kind}, warming up`);
-  await runKind(kind, rig, findings, {
-    inFlight: TYPICAL_IN_FLIGHT,
-    seconds: 0,
-    warmUpSeconds: options.firstWarmUpSeconds,
-  });
-  for (const inFlight of IN_FLIGHT) {
-    progress(`${kind}, ${inFlight} in flight`);
-    const result = await runKind(kind, rig, findings, { ...options, inFlight });
-    findings.closedLoops.push(toMeasurement(kind, inFlight, result));
-    if (inFlight === TYPICAL_IN_FLIGHT)
-      findings.stretches.push(toStretch(`${kind}, ${inFlight} in flight`, result));
+/** One of those that are measured side by side. */
+interface Contender {
+  readonly name: string;
+  /** Where its lines go. */
+  readonly measurements: Measurement[];
+  run(load: Load): Promise<LoopResult<Sample>>;
+}
+
+interface Load {
+  readonly inFlight: number;
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+}
+
+/**
+ * Measures them turn by turn in short loops, so that whatever else happens to the machine weighs the same on all, after
+ * each of them had time to be compiled.
+ */
+async function measureInTurns(
+  kind: Kind,
+  contenders: readonly Contender[],
+  options: BenchOptions,
+  progress: (text: string) => void,
+): Promise<void> {
+  for (const { name, run } of contenders) {
+    progress(`${name}, warming up`);
+    const inFlight = IN_FLIGHT[IN_FLIGHT.length - 1] ?? TYPICAL_IN_FLIGHT;
+    await run({ inFlight, seconds: 0, warmUpSeconds: options.firstWarmUpSeconds });
   }
-};
+  const turns = contenders.length > 1 ? options.turns : 1;
+  const load = { warmUpSeconds: options.warmUpSeconds / turns, seconds: options.seconds / turns };
+  for (const inFlight of IN_FLIGHT) {
+    const results = contenders.map((): LoopResult<Sample>[] => []);
+    for (let turn = 0; turn < turns; turn += 1) {
+      for (const [index, { name, run }] of contenders.entries()) {
+        progress(`${name}, ${inFlight} in flight`);
+        results[index]?.push(await run({ ...load, inFlight }));
+      }
+    }
+    for (const [index, { measurements }] of contenders.entries())
+      measurements.push(toMeasurement(kind, inFlight, results[index] ?? []));
+  }
+}
+
+/** The gateway; stretches for its profile are noted. */
+function gatewayContender(kind: Kind, rig: Rig, findings: Findings): Contender {
+  return {
+    name: kind,
+    measurements: findings.closedLoops,
+    run: async (load) => {
+      const result = await runKind(kind, rig, findings, load);
+      if (load.inFlight === TYPICAL_IN_FLIGHT && load.seconds > 0)
+        findings.stretches.push(toStretch(`${kind}, ${load.inFlight} in flight`, result));
+      return result;
+    },
+  };
+}
 
 async function runKind(
   kind: Kind,
   rig: Rig,
   findings: Findings,
-  load: { readonly inFlight: number; readonly warmUpSeconds: number; readonly seconds: number },
+  load: Load,
 ): Promise<LoopResult<Sample>> {
   const workload = workloadOf(kind);
   rig.gateway.child.forgetOutput();
@@ -124,30 +167,26 @@ const measureBareConnect: KindStep = async (kind, rig, options, findings, progre
       sample: () => sampleOf(rig.bare.child.pid),
     }),
   );
-  findings.bareConnect.push(toMeasurement(kind, load.inFlight, result));
+  findings.bareConnect.push(toMeasurement(kind, load.inFlight, [result]));
   note(findings, "bare Connect", result.tally);
 };
 
-/** As the gateway itself is measured; its calls are on no ledger. */
-async function measurePortkey(kind: OpenAiKind, ...[rig, options, findings, progress]: Parameters<Step>) {
-  const { portkey } = rig;
-  if (!portkey) return;
+/** Portkey's gateway; its calls are on no ledger. */
+function portkeyContender(kind: OpenAiKind, portkey: Portkey, findings: Findings): Contender {
   const sample = () => sampleOf(portkey.child.pid);
-  const run = async (load: Parameters<typeof runKind>[3]) => {
-    portkey.child.forgetOutput();
-    const call = { workload: workloadOf(kind), inFlight: load.inFlight, stream: kind === "stream-openai" };
-    const result = await withTarget(createPortkeyTarget(portkey, call), (target) =>
-      runClosedLoop(target, { ...load, sample }),
-    );
-    note(findings, "Portkey", result.tally);
-    return result;
+  return {
+    name: `Portkey, ${kind}`,
+    measurements: findings.portkey,
+    run: async (load) => {
+      portkey.child.forgetOutput();
+      const call = { workload: workloadOf(kind), inFlight: load.inFlight, stream: kind === "stream-openai" };
+      const result = await withTarget(createPortkeyTarget(portkey, call), (target) =>
+        runClosedLoop(target, { ...load, sample }),
+      );
+      note(findings, "Portkey", result.tally);
+      return result;
+    },
   };
-  progress(`Portkey, ${kind}, warming up`);
-  await run({ inFlight: TYPICAL_IN_FLIGHT, seconds: 0, warmUpSeconds: options.firstWarmUpSeconds });
-  for (const inFlight of IN_FLIGHT) {
-    progress(`Portkey, ${kind}, ${inFlight} in flight`);
-    findings.portkey.push(toMeasurement(kind, inFlight, await run({ ...options, inFlight })));
-  }
 }
 
 const measureUpstream: Step = async (rig, options, findings, progress) => {
@@ -162,7 +201,7 @@ const measureUpstream: Step = async (rig, options, findings, progress) => {
         sample: () => sampleOf(rig.upstream.child.pid),
       }),
     );
-    findings.upstream.push(toMeasurement(name, load.inFlight, result));
+    findings.upstream.push(toMeasurement(name, load.inFlight, [result]));
     note(findings, "upstream", result.tally);
   }
 };
@@ -184,7 +223,7 @@ const measureAddedLatency: Step = async (rig, options, findings, progress) => {
     createDirectTarget(rig.upstream.url, { ...load, stream: false }),
     (target) => runOpenLoop(target, { ...times, sample: () => sampleOf(rig.upstream.child.pid) }),
   );
-  findings.constantRate.push(toMeasurement("direct", undefined, direct));
+  findings.constantRate.push(toMeasurement("direct", undefined, [direct]));
   note(findings, "upstream", direct.tally);
   for (const kind of ["unary-grpc", "unary-connect"] as const) {
     progress(`${kind}, ${CONSTANT_RATE_PER_SECOND} calls/s`);
@@ -192,7 +231,7 @@ const measureAddedLatency: Step = async (rig, options, findings, progress) => {
     const result = await withTarget(createTarget(kind, rig.gateway, load), (target) =>
       runOpenLoop(target, { ...times, sample: () => sampleOf(rig.gateway.child.pid) }),
     );
-    findings.constantRate.push(toMeasurement(kind, undefined, result));
+    findings.constantRate.push(toMeasurement(kind, undefined, [result]));
     book(findings, UNARY, result.tally);
   }
 };
