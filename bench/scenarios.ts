@@ -142,12 +142,7 @@ function gatewayContender(kind: Kind, rig: Rig, findings: Findings): Contender {
   };
 }
 
-async function runKind(
-  kind: Kind,
-  rig: Rig,
-  findings: Findings,
-  load: Load,
-): Promise<LoopResult<Sample>> {
+async function runKind(kind: Kind, rig: Rig, findings: Findings, load: Load): Promise<LoopResult<Sample>> {
   const workload = workloadOf(kind);
   rig.gateway.child.forgetOutput();
   const target = createTarget(kind, rig.gateway, { workload, inFlight: load.inFlight });
