@@ -91,7 +91,7 @@ export class ProviderError extends GatewayError {
     this.received = options.received ?? { outputBytes: 0, deltas: 0 };
   }
 
-  /** May the same provider be asked again? Its own word (`x-should-retry: false`) wins. */
+  /** May the same provider be asked again? Its own word (`x-should-retry: false`, or a redirect) wins. */
   get retryableOnSameProvider(): boolean {
     return RETRYABLE_ON_SAME_PROVIDER.has(this.reason) && this.metadata.should_retry !== "false";
   }

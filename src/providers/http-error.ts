@@ -65,7 +65,8 @@ export function mapHttpError(response: BufferedResponse, context: ErrorContext):
   const body = readObject(parsed) ?? readObject(readArray(parsed)[0]) ?? {};
   const stated = context.rules.readError(body, response.headers);
   let reason = classifyStatus(response.status, stated, context.rules);
-  const shouldRetry = response.headers["x-should-retry"];
+  // Whoever sends elsewhere does so again: the address is wrong, which no wait mends.
+  const shouldRetry = response.status < 400 ? "false" : response.headers["x-should-retry"];
   // OpenAI's header overrides what its status says.
   if (shouldRetry === "true" && reason === "PROVIDER_INVALID_REQUEST") reason = "PROVIDER_ERROR";
   return createHttpError(reason, stated, {

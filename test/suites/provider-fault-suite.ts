@@ -106,6 +106,12 @@ function describeErrorStatuses({ standIn, provider }: SuiteContext): void {
       expect((await stream()).reason).toBe(reason);
     });
 
+    it.each([300, 301, 302, 304, 307, 308])("HTTP %i would be the same again", async (status) => {
+      standIn().does((response) => void response.writeHead(status, { location: "/elsewhere" }).end());
+      for (const error of [await complete(), await stream()])
+        expect(error).toMatchObject({ retryableOnSameProvider: false, fallsBack: true });
+    });
+
     it("does not wait for an error's body that never ends", async () => {
       standIn().does((response) => {
         response.writeHead(429, { "retry-after": "7" });

@@ -127,6 +127,6 @@ export const REFUSALS: readonly FaultCase[] = [
   {
     fault: "redirect to another host",
     script: { fault: "redirect" },
-    ...retried("PROVIDER_BAD_RESPONSE"),
+    ...refused("PROVIDER_BAD_RESPONSE", true),
   },
 ];
