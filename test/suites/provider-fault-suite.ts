@@ -35,10 +35,11 @@ function describeBadAnswers({ wire, standIn, provider }: SuiteContext): void {
       expect(error.message).not.toContain("Bad gateway");
     });
 
-    it("keeps the usage that a bad answer states", async () => {
+    it("keeps the usage that a bad answer states, which would be billed again", async () => {
       standIn().does(answersJson(wire.answer([], wire.usage(7, 0))));
       const error = await complete();
       expect(error.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 7, tokensOut: 0 } });
+      expect(error).toMatchObject({ retryableOnSameProvider: false, fallsBack: true });
     });
 
     it("refuses a body above 16 MiB without reading on", async () => {
