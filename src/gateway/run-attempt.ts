@@ -10,6 +10,7 @@ import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, CancelledStreams, Provider, ProviderCallFrame } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { Claim } from "../core/replay.ts";
+import type { AttemptTelemetry, DrainEnd } from "../core/telemetry.ts";
 import type { UsageReport } from "../core/usage.ts";
 import type { UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
@@ -158,7 +159,8 @@ export async function runAttempt<A extends Answered>(
   if (!upstream.detached) upstream.end();
   const { result, ...end } = over;
   const settled = await settle(result);
-  if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome });
+  if (upstream.foundNoRoom) telemetry.drained("no_room");
+  if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome, telemetry });
   return { ...end, ...settled };
 }
 
@@ -216,9 +218,10 @@ async function drain<A extends Answered>(
     readonly upstream: Upstream;
     readonly settled: { readonly outcome: AttemptOutcome; readonly durable: Promise<void> };
     readonly toOutcome: (result: AttemptResult, maxMs: number) => Promise<AttemptOutcome>;
+    readonly telemetry: AttemptTelemetry;
   },
 ): Promise<void> {
-  const { calling, upstream, settled, toOutcome } = detached;
+  const { calling, upstream, settled, toOutcome, telemetry } = detached;
   try {
     const { result } = await calling;
     const final = await toOutcome(result, MAX_COUNT_MS);
@@ -226,11 +229,18 @@ async function drain<A extends Answered>(
     // For the caller it stays what it was: given up, and when.
     const { outcome, errorReason, latencyMs, timeToFirstTokenMs } = settled.outcome;
     await ledger.correct({ ...final, outcome, errorReason, latencyMs, timeToFirstTokenMs });
+    telemetry.drained(drainEnd(final, upstream));
   } catch (error) {
     drains.failed(error);
+    telemetry.drained("failed");
   } finally {
     upstream.end();
   }
+}
+
+function drainEnd({ usageSource }: AttemptOutcome, { signal }: Upstream): DrainEnd {
+  if (usageSource === "none") return "not_billed";
+  return usageSource === "estimated" && signal.aborted ? "closed" : usageSource;
 }
 
 /** The request ended before its intent was on the ledger: nothing is sent, and that is what gets settled. */

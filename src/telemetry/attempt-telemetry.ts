@@ -34,6 +34,9 @@ export function createAttemptTelemetry(context: AttemptContext): AttemptTelemetr
       countMoney(context, outcome);
       span.end(outcome);
     },
+    drained(end) {
+      metrics.drains.inc({ provider: attempt.provider, outcome: end });
+    },
   };
 }
 

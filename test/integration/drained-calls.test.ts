@@ -1,8 +1,10 @@
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { DrainEnd } from "../../src/core/telemetry.ts";
 import { parseUsage } from "../../src/core/usage.ts";
 import { priceAttempt } from "../../src/pricing/price-attempt.ts";
 import { MACHINE_NOISE_MS } from "../support/machine-noise.ts";
+import { breaksWith } from "../support/recording-ledger.ts";
 import { startSettlementBench } from "../support/settlement-bench.ts";
 
 const SETTLED_WITHIN_MS = 250;
@@ -21,8 +23,11 @@ afterEach(async () => {
 const lastLine = () => bench.simulator.bill.lines.at(-1);
 const whenDrained = () => expect.poll(() => bench.drains.active, { interval: 5, timeout: 5_000 }).toBe(0);
 
+const expectEnds = (...ends: readonly DrainEnd[]) => expect(bench.telemetry.drainEnds).toEqual(ends);
+
 /** The provider finished its answer, and the correction says of it what its bill says. */
 function expectCorrectedToTheBill(): void {
+  expectEnds("reported");
   const line = lastLine();
   const [corrected, ...more] = bench.corrections;
   expect(more).toEqual([]);
@@ -104,6 +109,7 @@ describe("at a provider that bills a cancelled call in full", () => {
       ...{ kind: "stream", personality: "huggingface", script, deadlineMs: 250, relayed },
     });
     await whenDrained();
+    expectEnds("estimated");
     expect(lastLine()).toMatchObject({ state: "completed", tokensOut: 50 });
     const text = Array.from({ length: 50 }, (_, i) => `w${i.toString(36).padStart(2, "0")} `).join("");
     expect(bench.corrections).toMatchObject([
@@ -119,6 +125,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     await bench.run({ kind: "unary", personality: "huggingface", script, deadlineMs: 200 });
     expect(bench.settlements[0]?.outcome.billingState).toBe("unknown");
     await whenDrained();
+    expectEnds("not_billed");
     expect(bench.corrections).toMatchObject([
       { billingState: "not_billed", costPicoUsd: 0n, usage: undefined, errorReason: "DEADLINE_EXCEEDED" },
     ]);
@@ -136,6 +143,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     expect((await first).reason).toBeUndefined();
     expect(bench.simulator.requests.recent()).toHaveLength(1);
     expect(bench.corrections).toEqual([]);
+    expectEnds();
   });
 
   it("a stream that the provider cuts is estimated, and there is nothing to correct", async () => {
@@ -145,6 +153,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     expect(bench.settlements.at(-1)?.outcome).toMatchObject({ usageSource: "estimated" });
     expect(bench.drains.active).toBe(0);
     expect(bench.corrections).toEqual([]);
+    expectEnds();
   });
 
   it("a drain ends with the process's grace, and what came until then is counted", async () => {
@@ -153,6 +162,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     const before = bench.settlements[0]?.outcome.usage?.tokensOut ?? 0;
     await bench.drains.close(200);
     expect(bench.drains.active).toBe(0);
+    expectEnds("closed");
     const [corrected] = bench.corrections;
     expect(corrected).toMatchObject({ usageSource: "estimated", outcome: "cancelled" });
     expect(corrected?.usage?.tokensOut).toBeGreaterThan(before);
@@ -162,5 +172,16 @@ describe("at a provider that bills a cancelled call in full", () => {
     await bench.run({ kind: "stream", personality: "huggingface", script, deadlineMs: 100 });
     expect(bench.drains.active).toBe(0);
     expect(bench.corrections).toHaveLength(1);
+    expectEnds("closed", "no_room");
   });
+});
+
+it("a drain whose outcome cannot be kept is told, and the estimate stays", async () => {
+  const failure = new Error("the journal was closed");
+  const refusing = await startSettlementBench({ cancelledStreams: "drain", correct: breaksWith(failure) });
+  onTestFinished(() => refusing.close());
+  await refusing.run({ kind: "stream", personality: "huggingface", script: SLOW, deadlineMs: 200 });
+  await expect.poll(() => refusing.drains.active, { interval: 5, timeout: 5_000 }).toBe(0);
+  expect(refusing.drainErrors).toEqual([failure]);
+  expect(refusing.telemetry.drainEnds).toEqual(["failed"]);
 });

@@ -2,6 +2,7 @@ import type { AttemptOutcome } from "../../src/core/ledger.ts";
 import type {
   AttemptTelemetry,
   BreakerState,
+  DrainEnd,
   ReplayOutcome,
   RequestTelemetry,
   Telemetry,
@@ -21,6 +22,7 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
   }[] = [];
   readonly started: Argument<"attemptStarted">[] = [];
   readonly ended: AttemptOutcome[] = [];
+  readonly drainEnds: DrainEnd[] = [];
   readonly firstTokensMs: number[] = [];
   readonly retries: Argument<"retryScheduled">[] = [];
   readonly fallbacks: Argument<"fellBack">[] = [];
@@ -46,6 +48,7 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
       traceHeaders: { traceparent: `00-${this.traceId}-00f067aa0ba902b7-01` },
       firstToken: (ms) => void this.firstTokensMs.push(ms),
       finished: (outcome) => void this.ended.push(outcome),
+      drained: (end) => void this.drainEnds.push(end),
     };
   }
 
