@@ -81,9 +81,10 @@ export interface AttemptTelemetry {
   /** W3C headers to send to the provider; empty when tracing is off. */
   readonly traceHeaders: Readonly<Record<string, string>>;
   firstToken(timeToFirstTokenMs: number): void;
-  finished(outcome: AttemptOutcome): void;
-  /** After `finished`, of a call that its request did not wait for and that was to be read to its end. */
-  drained(end: DrainEnd): void;
+  /** It is over for its request. `toBeDrained`: what it costs is not final, but told by `drained`. */
+  finished(outcome: AttemptOutcome, toBeDrained?: boolean): void;
+  /** After such a `finished`, once: what it came to to read the call to its end, and what is on the ledger now. */
+  drained(end: DrainEnd, inForce: AttemptOutcome): void;
 }
 
 /**

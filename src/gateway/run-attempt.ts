@@ -139,7 +139,7 @@ export async function runAttempt<A extends Answered>(
     const durable = ledger.settle(outcome);
     // It is awaited before the answer; until then a rejection must not count as unhandled.
     durable.catch(() => {});
-    telemetry.finished(outcome);
+    telemetry.finished(outcome, upstream.detached || upstream.foundNoRoom);
     return { outcome, durable };
   };
 
@@ -159,7 +159,7 @@ export async function runAttempt<A extends Answered>(
   if (!upstream.detached) upstream.end();
   const { result, ...end } = over;
   const settled = await settle(result);
-  if (upstream.foundNoRoom) telemetry.drained("no_room");
+  if (upstream.foundNoRoom) telemetry.drained("no_room", settled.outcome);
   if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome, telemetry });
   return { ...end, ...settled };
 }
@@ -228,11 +228,12 @@ async function drain<A extends Answered>(
     await settled.durable;
     // For the caller it stays what it was: given up, and when.
     const { outcome, errorReason, latencyMs, timeToFirstTokenMs } = settled.outcome;
-    await ledger.correct({ ...final, outcome, errorReason, latencyMs, timeToFirstTokenMs });
-    telemetry.drained(drainEnd(final, upstream));
+    const corrected = { ...final, outcome, errorReason, latencyMs, timeToFirstTokenMs };
+    await ledger.correct(corrected);
+    telemetry.drained(drainEnd(final, upstream), corrected);
   } catch (error) {
     drains.failed(error);
-    telemetry.drained("failed");
+    telemetry.drained("failed", settled.outcome);
   } finally {
     upstream.end();
   }

@@ -157,13 +157,13 @@ function createAttemptMetrics(registers: Registries) {
     }),
     tokens: new Counter({
       name: "llm_gateway_tokens_total",
-      help: "Tokens in disjoint kinds: in = uncached + cache_read + cache_write, out = text + reasoning.",
+      help: "Tokens in disjoint kinds: in = uncached + cache_read + cache_write, out = text + reasoning. Of a drained call when its drain has ended.",
       labelNames: ["provider", "model", "direction", "kind"],
       registers,
     }),
     cost: new Counter({
       name: "llm_gateway_cost_total",
-      help: "Cost in USD, for display: a sum of floating-point numbers. The ledger is exact.",
+      help: "Cost in USD, for display: a sum of floating-point numbers. The ledger is exact. Of a drained call when its drain has ended.",
       labelNames: ["api_key_id", "provider", "model"],
       registers,
     }),

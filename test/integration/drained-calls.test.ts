@@ -23,7 +23,20 @@ afterEach(async () => {
 const lastLine = () => bench.simulator.bill.lines.at(-1);
 const whenDrained = () => expect.poll(() => bench.drains.active, { interval: 5, timeout: 5_000 }).toBe(0);
 
-const expectEnds = (...ends: readonly DrainEnd[]) => expect(bench.telemetry.drainEnds).toEqual(ends);
+/** And metrics are told of every attempt once, of what is in force on the ledger. */
+function expectEnds(...ends: readonly DrainEnd[]): void {
+  const { telemetry, settlements, corrections } = bench;
+  expect(telemetry.drainEnds).toEqual(ends);
+  const inForce = new Map(
+    [...settlements.map(({ outcome }) => outcome), ...corrections].map((outcome) => [
+      outcome.intent.attemptId,
+      outcome,
+    ]),
+  );
+  const counted = new Map(telemetry.final.map((outcome) => [outcome.intent.attemptId, outcome]));
+  expect(telemetry.final).toHaveLength(telemetry.started.length);
+  for (const [attemptId, outcome] of counted) expect(outcome).toEqual(inForce.get(attemptId));
+}
 
 /** The provider finished its answer, and the correction says of it what its bill says. */
 function expectCorrectedToTheBill(): void {
@@ -184,4 +197,5 @@ it("a drain whose outcome cannot be kept is told, and the estimate stays", async
   await expect.poll(() => refusing.drains.active, { interval: 5, timeout: 5_000 }).toBe(0);
   expect(refusing.drainErrors).toEqual([failure]);
   expect(refusing.telemetry.drainEnds).toEqual(["failed"]);
+  expect(refusing.telemetry.final).toEqual(refusing.settlements.map(({ outcome }) => outcome));
 });

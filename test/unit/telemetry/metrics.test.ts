@@ -158,12 +158,43 @@ describe("the metrics", () => {
     const request = telemetry.requestStarted(start());
     for (const end of ["reported", "reported", "no_room"] as const) {
       const call = request.attemptStarted(attempt());
-      call.finished(outcome({ outcome: "cancelled", errorReason: "CANCELLED" }));
-      call.drained(end);
+      const left = outcome({ outcome: "cancelled", errorReason: "CANCELLED" });
+      call.finished(left, true);
+      call.drained(end, left);
     }
     const seen = await samples(telemetry);
     expect(seen).toContain('llm_gateway_drains_total{provider="openai",outcome="reported"} 2');
     expect(seen).toContain('llm_gateway_drains_total{provider="openai",outcome="no_room"} 1');
+  });
+
+  it("count what a drained call costs once it is final, and the call itself at once", async () => {
+    const telemetry = await telemetryOf();
+    const request = telemetry.requestStarted(start());
+    request.authenticated("k_1");
+    const call = request.attemptStarted(attempt());
+    const estimate = { usageSource: "estimated", costPicoUsd: 1n, flags: ["NEGATIVE"] } as const;
+    call.finished(outcome({ outcome: "cancelled", errorReason: "CANCELLED", ...estimate }), true);
+    const money = /^llm_gateway_(cost|tokens|settlements|unpriced_records|usage_anomalies)_total\{/;
+    const early = await samples(telemetry);
+    expect(early.filter((sample) => money.test(sample))).toEqual([]);
+    for (const sample of [
+      'llm_gateway_attempts_total{provider="openai",model="gpt-5-mini",outcome="cancelled",error_type="CancelledError"} 1',
+      'llm_gateway_errors_total{api_key_id="k_1",provider="openai",error_type="CancelledError"} 1',
+    ])
+      expect(early).toContain(sample);
+
+    call.drained("reported", outcome({ outcome: "cancelled", errorReason: "CANCELLED" }));
+    const late = await samples(telemetry);
+    expect(late.filter((sample) => !early.includes(sample)).toSorted()).toEqual([
+      'llm_gateway_cost_total{api_key_id="k_1",provider="openai",model="gpt-5-mini"} 0.00012345',
+      'llm_gateway_drains_total{provider="openai",outcome="reported"} 1',
+      'llm_gateway_settlements_total{provider="openai",billing_state="settled",usage_source="reported"} 1',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="in",kind="cache_read"} 30',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="in",kind="cache_write"} 10',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="in",kind="uncached"} 60',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="out",kind="reasoning"} 5',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="out",kind="text"} 45',
+    ]);
   });
 
   it("have the latency buckets that dashboards of the platform team expect", async () => {
