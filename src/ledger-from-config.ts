@@ -3,6 +3,7 @@ import type { Config } from "./config/config.ts";
 import type { Clock } from "./core/clock.ts";
 import { newId } from "./core/ids.ts";
 import type { EventualDatabase } from "./db/eventual-database.ts";
+import { interruptedCall } from "./gateway/replay-error.ts";
 import { settleOrphan } from "./gateway/settle-attempt.ts";
 import { openJournal } from "./ledger/journal.ts";
 import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
@@ -42,7 +43,7 @@ export async function startLedger(
     journal,
     replays,
     database,
-    settleOrphan,
+    ...{ settleOrphan, interruptedCall },
     maxJournalBytes: journalMaxBytes,
     isSchemaKnown: () => database.isOpen,
     onWriteError: onDatabaseError,

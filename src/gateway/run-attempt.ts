@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { StreamDelta } from "../core/completion.ts";
-import type { GatewayCall } from "../core/gateway.ts";
+import type { AttemptReport, GatewayCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, CallMethod, Ledger } from "../core/ledger.ts";
 import type { ModelInput } from "../core/model-input.ts";
@@ -79,6 +79,7 @@ export interface AttemptOptions<A extends Answered> {
   /** False when another candidate was faster. Undefined: there is no other. */
   readonly mayDeliver: (() => boolean) | undefined;
   readonly claim: Claim | undefined;
+  readonly earlierAttempts: readonly AttemptReport[] | undefined;
 }
 
 export interface AttemptDependencies {
@@ -270,7 +271,7 @@ function createIntent<A extends Answered>(
   prices: PriceBook,
   occurredAt: Date,
 ): AttemptIntent {
-  const { method, call, candidate, ordinal, streamed, estimatedTokensIn } = options;
+  const { method, call, candidate, ordinal, streamed, estimatedTokensIn, earlierAttempts } = options;
   return {
     method,
     attemptId: newId(),
@@ -285,6 +286,7 @@ function createIntent<A extends Answered>(
     streamed,
     occurredAt,
     estimatedTokensIn,
+    earlierAttempts,
   };
 }
 
