@@ -5,7 +5,7 @@ import type { CallMemory, Claim, Conclusion, Ending, Remembered } from "../core/
 import type { Journal } from "./journal.ts";
 import { decodeConclusion, encodeConclusion } from "./replay-codec.ts";
 import type { ReplaySeal } from "./replay-seal.ts";
-import type { ReplayOperation } from "./replay-table.ts";
+import type { ReplayOperation, StoredReplay } from "./replay-table.ts";
 
 export interface ReplayJournalOptions {
   readonly journal: Journal;
@@ -32,6 +32,8 @@ export interface ReplayJournal extends CallMemory {
   ): Promise<ReplayOperation | undefined>;
   /** Told when an operation of `endOperation` is durable. */
   durable(claim: Claim, operation: ReplayOperation): void;
+  /** What is durable of it here. */
+  find(call: Pick<Claim, "apiKeyId" | "requestId">): Promise<StoredReplay | undefined>;
   /** What was sealed for the claim; undefined when it cannot be read. */
   open(sealed: Uint8Array, claim: Claim): Conclusion | undefined;
   /** Stops forgetting what expires. */
@@ -72,8 +74,10 @@ export function createReplayJournal(options: ReplayJournalOptions): ReplayJourna
     return plain && decodeConclusion(plain);
   };
 
+  const find: ReplayJournal["find"] = (call) => journal.recall(callKeyOf(call), nowMs());
+
   return {
-    open,
+    ...{ find, open },
     durable: () => {},
     withdraw: () => {},
     claimOperation: (claim) => ({
@@ -91,13 +95,13 @@ export function createReplayJournal(options: ReplayJournalOptions): ReplayJourna
     },
     async interruptedOperation(call, conclusion) {
       const callKey = callKeyOf(call);
-      const stored = await journal.recall(callKey, nowMs());
+      const stored = await find(call);
       if (!stored || stored.concluded) return undefined;
       const sealed = sealConclusion({ claim: { ...call, fingerprint: stored.fingerprint }, conclusion });
       return sealed && concludeOperation({ callKey, ended: false, sealed });
     },
     async recall(claim): Promise<Remembered | undefined> {
-      const stored = await journal.recall(callKeyOf(claim), nowMs()).catch((cause: unknown) => {
+      const stored = await find(claim).catch((cause: unknown) => {
         throw new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot be read now", { cause });
       });
       if (!stored) return undefined;
