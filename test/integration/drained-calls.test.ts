@@ -24,8 +24,10 @@ const lastLine = () => bench.simulator.bill.lines.at(-1);
 const whenDrained = () => expect.poll(() => bench.drains.active, { interval: 5, timeout: 5_000 }).toBe(0);
 
 /** And metrics are told of every attempt once, of what is in force on the ledger. */
-function expectEnds(...ends: readonly DrainEnd[]): void {
+async function expectEnds(...ends: readonly DrainEnd[]): Promise<void> {
   const { telemetry, settlements, corrections } = bench;
+  // A caller that has gone is not waited for until all is durable.
+  await expect.poll(() => settlements.length, { interval: 5 }).toBe(telemetry.started.length);
   expect(telemetry.drainEnds).toEqual(ends);
   const inForce = new Map(
     [...settlements.map(({ outcome }) => outcome), ...corrections].map((outcome) => [
@@ -39,8 +41,8 @@ function expectEnds(...ends: readonly DrainEnd[]): void {
 }
 
 /** The provider finished its answer, and the correction says of it what its bill says. */
-function expectCorrectedToTheBill(): void {
-  expectEnds("reported");
+async function expectCorrectedToTheBill(): Promise<void> {
+  await expectEnds("reported");
   const line = lastLine();
   const [corrected, ...more] = bench.corrections;
   expect(more).toEqual([]);
@@ -63,6 +65,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     const caller = new AbortController();
     let leftAtMs = 0;
     let deltas = 0;
+    const durable = bench.settlement();
     const end = await bench.run({
       ...{ kind: "stream", personality: "huggingface", script: SLOW, signal: caller.signal },
       onDeltas(batch) {
@@ -77,15 +80,15 @@ describe("at a provider that bills a cancelled call in full", () => {
     expect(end.reason).toBe("CANCELLED");
     expect(end.endedAtMs - leftAtMs).toBeLessThanOrEqual(SETTLED_WITHIN_MS + MACHINE_NOISE_MS);
     expect(bench.drains.active).toBe(1);
-    const [settled] = bench.settlements;
-    expect((settled?.durableAtMs ?? 0) - leftAtMs).toBeLessThanOrEqual(SETTLED_WITHIN_MS + MACHINE_NOISE_MS);
-    expect(settled?.outcome).toMatchObject({ outcome: "cancelled", usageSource: "estimated" });
-    expect(settled?.outcome.usage?.tokensOut).toBeGreaterThanOrEqual(deltas);
+    const settled = await durable;
+    expect(settled.durableAtMs - leftAtMs).toBeLessThanOrEqual(SETTLED_WITHIN_MS + MACHINE_NOISE_MS);
+    expect(settled.outcome).toMatchObject({ outcome: "cancelled", usageSource: "estimated" });
+    expect(settled.outcome.usage?.tokensOut).toBeGreaterThanOrEqual(deltas);
     const delivered = deltas;
     await whenDrained();
     expect(deltas, "nothing is delivered after the caller left").toBe(delivered);
     expect(bench.simulator.requests.recent().at(-1)?.aborted).toBe(false);
-    expectCorrectedToTheBill();
+    await expectCorrectedToTheBill();
   });
 
   it.each(["unary", "stream"] as const)("a %s call is at its deadline, too", async (kind) => {
@@ -95,7 +98,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     expect(end.endedAtMs - end.deadlineAtMs).toBeLessThanOrEqual(50 + MACHINE_NOISE_MS);
     expect(bench.settlements[0]?.outcome.billingState).toBe(kind === "unary" ? "unknown" : "settled");
     await whenDrained();
-    expectCorrectedToTheBill();
+    await expectCorrectedToTheBill();
   });
 
   it("a stream is read on even if its caller had stopped to read", async () => {
@@ -110,7 +113,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     });
     expect((await ended).reason).toBe("CANCELLED");
     await whenDrained();
-    expectCorrectedToTheBill();
+    await expectCorrectedToTheBill();
   });
 
   it.each([
@@ -122,7 +125,7 @@ describe("at a provider that bills a cancelled call in full", () => {
       ...{ kind: "stream", personality: "huggingface", script, deadlineMs: 250, relayed },
     });
     await whenDrained();
-    expectEnds("estimated");
+    await expectEnds("estimated");
     expect(lastLine()).toMatchObject({ state: "completed", tokensOut: 50 });
     const text = Array.from({ length: 50 }, (_, i) => `w${i.toString(36).padStart(2, "0")} `).join("");
     expect(bench.corrections).toMatchObject([
@@ -138,7 +141,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     await bench.run({ kind: "unary", personality: "huggingface", script, deadlineMs: 200 });
     expect(bench.settlements[0]?.outcome.billingState).toBe("unknown");
     await whenDrained();
-    expectEnds("not_billed");
+    await expectEnds("not_billed");
     expect(bench.corrections).toMatchObject([
       { billingState: "not_billed", costPicoUsd: 0n, usage: undefined, errorReason: "DEADLINE_EXCEEDED" },
     ]);
@@ -148,15 +151,16 @@ describe("at a provider that bills a cancelled call in full", () => {
     const first = bench.run({ kind: "stream", personality: "huggingface", script: SLOW });
     await expect.poll(() => bench.simulator.requests.recent().length, { interval: 5 }).toBe(1);
     const caller = new AbortController();
+    const settled = bench.settlement();
     const second = bench.run({ kind: "stream", personality: "huggingface", signal: caller.signal });
     setTimeout(() => caller.abort(), 50);
     expect((await second).reason).toBe("CANCELLED");
-    expect(bench.settlements.at(-1)?.outcome).toMatchObject({ billingState: "not_billed", costPicoUsd: 0n });
+    expect((await settled).outcome).toMatchObject({ billingState: "not_billed", costPicoUsd: 0n });
     expect(bench.drains.active).toBe(0);
     expect((await first).reason).toBeUndefined();
     expect(bench.simulator.requests.recent()).toHaveLength(1);
     expect(bench.corrections).toEqual([]);
-    expectEnds();
+    await expectEnds();
   });
 
   it("a stream that the provider cuts is estimated, and there is nothing to correct", async () => {
@@ -166,7 +170,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     expect(bench.settlements.at(-1)?.outcome).toMatchObject({ usageSource: "estimated" });
     expect(bench.drains.active).toBe(0);
     expect(bench.corrections).toEqual([]);
-    expectEnds();
+    await expectEnds();
   });
 
   it("a drain ends with the process's grace, and what came until then is counted", async () => {
@@ -175,7 +179,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     const before = bench.settlements[0]?.outcome.usage?.tokensOut ?? 0;
     await bench.drains.close(200);
     expect(bench.drains.active).toBe(0);
-    expectEnds("closed");
+    await expectEnds("closed");
     const [corrected] = bench.corrections;
     expect(corrected).toMatchObject({ usageSource: "estimated", outcome: "cancelled" });
     expect(corrected?.usage?.tokensOut).toBeGreaterThan(before);
@@ -185,7 +189,7 @@ describe("at a provider that bills a cancelled call in full", () => {
     await bench.run({ kind: "stream", personality: "huggingface", script, deadlineMs: 100 });
     expect(bench.drains.active).toBe(0);
     expect(bench.corrections).toHaveLength(1);
-    expectEnds("closed", "no_room");
+    await expectEnds("closed", "no_room");
   });
 });
 
