@@ -53,6 +53,8 @@ export interface App {
   reload(config: ReloadableConfig): Promise<void>;
   /** Not ready → GOAWAY → calls in flight finish within the grace → ledger flushed → everything closed. */
   shutdown(): Promise<void>;
+  /** For a process that is about to exit: ends every connection, so that callers see an end; within a quarter of a second. */
+  hangUp(): Promise<void>;
 }
 
 /** The gateway itself, as the actor of what no caller asked for. */
@@ -201,6 +203,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       lock?.release();
       await telemetry.shutdown();
     },
+    hangUp: () => server.hangUp(),
   };
 }
 

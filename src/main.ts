@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   });
   const stop = stopOnce(app, demoMode);
   // Before anybody is told that it runs, and so may end it.
-  if (!values.demo) stopOnSignals(stop);
+  if (!values.demo) stopOnSignals(app, stop);
   print(`llm-gateway listening on ${app.url}`);
   if (demoMode) await demonstrate(app);
   if (values.demo) await stop();
@@ -45,13 +45,22 @@ function stopOnce(app: App, demoMode: DemoMode | undefined): () => Promise<void>
   };
 }
 
-/** The first signal drains; a second one ends the process at once. */
-function stopOnSignals(stop: () => Promise<void>): void {
-  let stopping = false;
+/** The first signal drains; a second one hangs up and ends the process at once, however far the drain has come. */
+function stopOnSignals(app: App, stop: () => Promise<void>): void {
+  let signals = 0;
+  const unlessHurried = (exit: () => void) => {
+    if (signals === 1) exit();
+  };
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping) process.exit(signal === "SIGINT" ? 130 : 143);
-    stopping = true;
-    stop().then(() => process.exit(0), fail);
+    signals += 1;
+    if (signals === 1) {
+      stop().then(
+        () => unlessHurried(() => process.exit(0)),
+        (error: unknown) => unlessHurried(() => fail(error)),
+      );
+    } else if (signals === 2) {
+      void app.hangUp().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
+    }
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);

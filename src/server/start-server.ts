@@ -64,6 +64,8 @@ export interface Server {
   readonly port: number;
   /** No new calls; those in flight finish within the grace, the rest is cut off. */
   drain(graceMs: number): Promise<void>;
+  /** Ends every connection, so that callers see an end and no reset; resolves within a quarter of a second. */
+  hangUp(): Promise<void>;
 }
 
 const SERVICES = [CompletionService, EmbeddingService, CostService, KeyServiceDescriptor, ModelService];
@@ -156,6 +158,7 @@ function toServer(config: Config, listener: Listener, shutdown: AbortController)
       shutdown.abort();
       await listener.drain(graceMs);
     },
+    hangUp: () => listener.hangUp(),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,6 +12,7 @@ import { costQuery } from "../suites/ledger-suite.ts";
 import { createDatabaseLedger } from "../support/database-ledger.ts";
 import { allEntities } from "../support/databases.ts";
 import { sampleOutcome } from "../support/ledger-samples.ts";
+import { spawnProgram } from "../support/spawn-program.ts";
 
 let dataDir: string;
 const children: ChildProcess[] = [];
@@ -29,7 +30,8 @@ const openHere = () => openDatabase({ dataDir, entities: allEntities });
 /** Starts the process that writes until it is killed; resolves once its database is open. */
 async function startWriting() {
   const script = fileURLToPath(new URL("../support/writing-process.ts", import.meta.url));
-  const child = spawn(process.execPath, [script, dataDir], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawnProgram([script, dataDir]);
+  child.stderr.pipe(process.stderr, { end: false });
   children.push(child);
   const acknowledged: string[] = [];
   const lines = createInterface({ input: child.stdout });

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createDataDirectory } from "./data-directory.ts";
+import { spawnProgram } from "./spawn-program.ts";
 
 /** The administrator key of gateways started by tests. */
 export const ADMIN_KEY = "test-admin-key-0123456789abcdef-0123456789";
@@ -61,10 +62,8 @@ export function spawnGateway({
   dataDir,
   program = ENTRY,
 }: GatewayProcessOptions & { readonly dataDir: string }): SpawnedGateway {
-  const child = spawn(process.execPath, [program], {
-    env: { PATH: process.env.PATH, HOST: "127.0.0.1", PORT: "0", DATA_DIR: dataDir, ADMIN_KEY, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const defaults = { PATH: process.env.PATH, HOST: "127.0.0.1", PORT: "0", DATA_DIR: dataDir, ADMIN_KEY };
+  const child = spawnProgram([program], { ...defaults, ...env });
   let output = "";
   const collect = (chunk: Buffer) => {
     output += chunk.toString("utf8");

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -25,6 +26,7 @@ export interface TestPostgres {
  */
 export async function startPostgres(settings: readonly string[] = []): Promise<TestPostgres> {
   const databaseDir = await mkdtemp(join(tmpdir(), "llm-gateway-postgres-"));
+  const guard = guardDirectory(databaseDir);
   const port = await findFreePort();
   const server = new EmbeddedPostgres({
     databaseDir,
@@ -41,7 +43,15 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
     onError: () => {},
   });
   await server.initialise();
-  await server.start();
+  const start = async () => {
+    await server.start();
+    guard.runs(await readPid(databaseDir));
+  };
+  const stop = async () => {
+    await server.stop();
+    guard.runs(undefined);
+  };
+  await start();
 
   const urlOf = (name: string) => `postgres://gateway:gateway@127.0.0.1:${port}/${name}`;
   return {
@@ -51,19 +61,52 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
       await server.createDatabase(name);
       return urlOf(name);
     },
-    stop: () => server.stop(),
-    kill: () => killServer(databaseDir),
-    start: () => server.start(),
+    stop,
+    kill: async () => {
+      await killServer(databaseDir);
+      guard.runs(undefined);
+    },
+    start,
     close: async () => {
-      await server.stop();
+      await stop();
       await rm(databaseDir, { recursive: true, force: true });
+      guard.dismiss();
     },
   };
 }
 
-async function killServer(databaseDir: string): Promise<void> {
+/**
+ * Reads ids of processes until whoever writes them is gone; then it kills the last one and removes the data, if need be
+ * again when the server has ended.
+ */
+const GUARD = `
+  while read -r line; do pid=$line; done
+  if [ "$pid" ]; then kill -QUIT "$pid"; fi
+  rm -rf "$1" || { sleep 1; rm -rf "$1"; }`;
+
+/** Ends the server of a directory at once, and removes the directory, when this process is gone: see `spawnProgram`. */
+function guardDirectory(databaseDir: string) {
+  // In a group of its own, so that what interrupts a whole group does not end the guard first.
+  const guard = spawn("sh", ["-c", GUARD, "sh", databaseDir], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  guard.unref();
+  guard.stdin.on("error", () => {});
+  return {
+    runs: (pid: number | undefined) => void guard.stdin.write(`${pid ?? ""}\n`),
+    dismiss: () => void guard.stdin.end(),
+  };
+}
+
+async function readPid(databaseDir: string): Promise<number> {
   const [pid] = (await readFile(join(databaseDir, "postmaster.pid"), "utf8")).split("\n").map(Number);
   if (!pid) throw new Error("the server has no process");
+  return pid;
+}
+
+async function killServer(databaseDir: string): Promise<void> {
+  const pid = await readPid(databaseDir);
   // Its children notice the death of the server by themselves, but only when they are next idle.
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
   const pids = [pid, ...children.trim().split(" ").filter(Boolean).map(Number)];

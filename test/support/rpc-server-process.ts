@@ -12,4 +12,5 @@ process.on("message", () => {
   process.send?.({ peakBytes });
   peakBytes = 0;
 });
+process.once("disconnect", () => process.exit());
 process.send?.({ http1Url: server.http1Url, http2Url: server.http2Url });

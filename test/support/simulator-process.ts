@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { PERSONALITIES, type PersonalityName } from "../../simulator/personalities.ts";
+import { spawnProgram } from "./spawn-program.ts";
 
 const ENTRY = join(import.meta.dirname, "../../simulator/main.ts");
 
@@ -13,10 +13,8 @@ export interface SimulatorProcess {
 }
 
 export async function startSimulatorProcess(billFile: string): Promise<SimulatorProcess> {
-  const child = spawn(process.execPath, [ENTRY, "--bill-file", billFile], {
-    env: { PATH: process.env.PATH },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawnProgram([ENTRY, "--bill-file", billFile], { PATH: process.env.PATH });
+  child.stderr.pipe(process.stderr, { end: false });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
     child.stdout.once("data", (chunk: Buffer) => resolve(/http:\S+/.exec(chunk.toString("utf8"))?.[0] ?? ""));

@@ -10,6 +10,8 @@ export interface ConnectionTable {
   established(socket: Socket): void;
   /** Destroys those that have not shown a real client, unless `spared` says otherwise. */
   destroyPending(spared: (socket: Socket) => boolean): void;
+  /** Ends all by FIN, and reads on, so that their peers see an end and no reset. */
+  endAll(): void;
   destroyAll(): void;
   /** Resolves as soon as no connection is open. */
   whenEmpty(): Promise<void>;
@@ -52,6 +54,9 @@ export function createConnectionTable(): ConnectionTable {
       for (const socket of deadlines.keys()) {
         if (!spared(socket)) socket.destroy();
       }
+    },
+    endAll() {
+      for (const socket of open) socket.end();
     },
     destroyAll() {
       for (const socket of open) socket.destroy();

@@ -33,12 +33,25 @@ export interface Listener {
   readonly connections: number;
   /**
    * Stops accepting, sends GOAWAY on every HTTP/2 connection and `connection: close` on HTTP/1, lets running requests
-   * finish for `graceMs`, then destroys what is left. Resolves when no connection is open.
+   * finish for `graceMs`, then hangs up and destroys what is left. Resolves when no connection is open.
    */
   drain(graceMs: number): Promise<void>;
+  /**
+   * Stops accepting and ends every connection by FIN, whatever runs on it. Resolves when no connection is open, at most
+   * `HANG_UP_MS` later: what the peers have not closed by then is left open.
+   */
+  hangUp(): Promise<void>;
   /** Destroys every connection at once. Resolves when none is open. */
   close(): Promise<void>;
 }
+
+/**
+ * How long peers have to close what was ended. A socket that is closed, by us or by the end of the process, while bytes
+ * of its peer wait to be read, resets the connection. Clients that were told GOAWAY answer it and so leave such bytes,
+ * and Node's take a reset after it for streams that ended well (`socketOnError` in its lib/internal/http2/core.js, 26.10):
+ * grpc-js names that INTERNAL, but an end UNAVAILABLE.
+ */
+const HANG_UP_MS = 250;
 
 /**
  * Serves HTTP/1.1 and HTTP/2 on one port, within `limits`.
@@ -73,6 +86,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     exchanges.stop();
   });
 
+  async function hangUp(): Promise<void> {
+    if (http1.listening) http1.close();
+    connections.endAll();
+    await within(HANG_UP_MS, closed);
+  }
+
   async function close(): Promise<void> {
     if (http1.listening) http1.close();
     connections.destroyAll();
@@ -89,14 +108,21 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       sessions.drain();
       if (http1.listening) http1.close();
       connections.destroyPending((socket) => sessions.has(socket));
-      const grace = Promise.withResolvers<void>();
-      const timer = setTimeout(grace.resolve, graceMs);
-      await Promise.race([closed, grace.promise]);
-      clearTimeout(timer);
+      await within(graceMs, closed);
+      await hangUp();
       await close();
     },
+    hangUp,
     close,
   };
+}
+
+/** Resolves with the promise, or without it when the time is over. */
+async function within(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(timeout.resolve, timeoutMs);
+  await Promise.race([promise, timeout.promise]);
+  clearTimeout(timer);
 }
 
 /** Hands every connection to the server of its protocol. */

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,6 +14,7 @@ import {
 } from "../../../src/ledger/journal.ts";
 import { type JournalOperation, openJournalStore } from "../../../src/ledger/journal-store.ts";
 import { createRandom } from "../../support/ledger-samples.ts";
+import { spawnProgram } from "../../support/spawn-program.ts";
 
 let directory: string;
 let opened: Journal[] = [];
@@ -203,7 +203,8 @@ test("a file that is no journal is refused with its name, and left as it is", as
 
 async function startWriting(target: string) {
   const script = fileURLToPath(new URL("../../support/journal-process.ts", import.meta.url));
-  const child = spawn(process.execPath, [script, target], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawnProgram([script, target]);
+  child.stderr.pipe(process.stderr, { end: false });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {
     output += chunk.toString();

@@ -1,4 +1,6 @@
-import { connect as connectHttp2 } from "node:http2";
+import { once } from "node:events";
+import { connect as connectHttp2, constants } from "node:http2";
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { type EdgeResponse, type Handler, isHttp2 } from "../../../src/server/edge/handler.ts";
 import { answerVersion, connectRaw, startEdge, tlsFixture, until } from "./support/edge.ts";
@@ -155,4 +157,47 @@ test("close ends everything at once, and may be called again", async () => {
   await edge.drain(1_000);
   expect(performance.now() - startedAt).toBeLessThan(1_000);
   expect(edge.connections).toBe(0);
+});
+
+const TRANSPORTS = {
+  cleartext: { scheme: "http", tls: undefined },
+  TLS: { scheme: "https", tls: { cert: tlsFixture("server.crt"), key: tlsFixture("server.key") } },
+};
+
+test.each(Object.entries(TRANSPORTS))(
+  "%s: callers that are sending see an end, and no reset",
+  async (_name, { scheme, tls }) => {
+    const answers = createHeldAnswers();
+    const edge = await startEdge(answers.handler, { tls });
+    const session = connectHttp2(`${scheme}://localhost:${edge.port}`, { ca: tlsFixture("ca.crt") });
+    const stream = session.request({ ":path": "/" });
+    const closed = new Promise((resolve) => stream.once("close", () => resolve(stream.rstCode)));
+    await until(() => answers.held.length === 1);
+    const drained = edge.drain(10_000);
+    await once(session, "goaway");
+    session.ping(() => undefined);
+    // By then the PING is on its way, and no one has read it yet.
+    await new Promise((resolve) => setImmediate(resolve));
+    const startedAt = performance.now();
+    await edge.hangUp();
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(await closed).toBe(constants.NGHTTP2_CANCEL);
+    await drained;
+    expect(edge.errors).toEqual([]);
+  },
+);
+
+test("hanging up does not wait for callers that stay", async () => {
+  const answers = createHeldAnswers();
+  const edge = await startEdge(answers.handler);
+  const client = connect({ port: edge.port, host: "127.0.0.1", allowHalfOpen: true });
+  client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  const ended = once(client.resume(), "end");
+  await until(() => answers.held.length === 1);
+  const startedAt = performance.now();
+  await edge.hangUp();
+  await ended;
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(edge.connections).toBe(1);
+  await edge.close();
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Simulator } from "../../../simulator/simulator.ts";
+import { spawnProgram } from "../../support/spawn-program.ts";
 import { call, openSimulator } from "./calls.ts";
 
 async function control(
@@ -133,7 +134,7 @@ test.skipIf(OWN_ADDRESS === undefined)(
 
 test("the program prints where it listens, answers, and exits 0 on SIGTERM", async () => {
   const main = join(import.meta.dirname, "../../../simulator/main.ts");
-  const child = spawn(process.execPath, [main, "--port", "0", "--token-delay-ms", "1"], { stdio: "pipe" });
+  const child = spawnProgram([main, "--port", "0", "--token-delay-ms", "1"]);
   onTestFinished(() => {
     child.kill("SIGKILL");
   });

@@ -43,6 +43,7 @@ export async function startEdge(
       return listener.connections;
     },
     drain: (graceMs) => listener.drain(graceMs),
+    hangUp: () => listener.hangUp(),
     close: () => listener.close(),
   };
 }
