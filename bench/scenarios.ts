@@ -31,7 +31,7 @@ export interface Findings {
   readonly stretches: Stretch[];
 }
 
-const IN_FLIGHT = [1, 32, 128] as const;
+const IN_FLIGHT = (process.env.BENCH_IN_FLIGHT ?? "1,32,128").split(",").map(Number);
 /** Where the yardsticks are measured, and profiles taken. */
 const TYPICAL_IN_FLIGHT = 32;
 const CONSTANT_RATE_PER_SECOND = 500;
