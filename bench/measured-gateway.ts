@@ -54,7 +54,7 @@ export async function startMeasuredGateway(
       ...options.prefix,
       process.execPath,
       ...profilerFlags(options.profileDirectory),
-      ...startArguments().flatMap((a) => (a.endsWith("main.ts") ? [...(process.env.BENCH_NODE_FLAGS?.split(/[ _]/) ?? []), a] : [a])),
+      ...startArguments(),
     ],
     env: {
       HOST: "127.0.0.1",

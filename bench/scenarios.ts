@@ -31,7 +31,7 @@ export interface Findings {
   readonly stretches: Stretch[];
 }
 
-const IN_FLIGHT = (process.env.BENCH_IN_FLIGHT ?? "1,32,128").split(",").map(Number);
+const IN_FLIGHT = [1, 32, 128] as const;
 /** Where the yardsticks are measured, and profiles taken. */
 const TYPICAL_IN_FLIGHT = 32;
 const CONSTANT_RATE_PER_SECOND = 500;
@@ -142,12 +142,7 @@ function gatewayContender(kind: Kind, rig: Rig, findings: Findings): Contender {
   };
 }
 
-async function runKind(
-  kind: Kind,
-  rig: Rig,
-  findings: Findings,
-  load: Load,
-): Promise<LoopResult<Sample>> {
+async function runKind(kind: Kind, rig: Rig, findings: Findings, load: Load): Promise<LoopResult<Sample>> {
   const workload = workloadOf(kind);
   rig.gateway.child.forgetOutput();
   const target = createTarget(kind, rig.gateway, { workload, inFlight: load.inFlight });
