@@ -91,9 +91,16 @@ export class ProviderError extends GatewayError {
     this.received = options.received ?? { outputBytes: 0, deltas: 0 };
   }
 
-  /** May the same provider be asked again? Its own word (`x-should-retry: false`) wins. */
+  /**
+   * May the same provider be asked again? Its own word (`x-should-retry: false`, or a redirect) wins. Not for an answer of
+   * which it stated the final usage: that is billed, and the next one would be billed as well.
+   */
   get retryableOnSameProvider(): boolean {
-    return RETRYABLE_ON_SAME_PROVIDER.has(this.reason) && this.metadata.should_retry !== "false";
+    return (
+      RETRYABLE_ON_SAME_PROVIDER.has(this.reason) &&
+      this.metadata.should_retry !== "false" &&
+      !usesTokens(this.usage)
+    );
   }
 
   /** May the next provider of the chain be asked? */
@@ -104,4 +111,8 @@ export class ProviderError extends GatewayError {
   get countsForBreaker(): boolean {
     return COUNTS_FOR_BREAKER.has(this.reason);
   }
+}
+
+function usesTokens(report: UsageReport): boolean {
+  return report.kind === "reported" && report.usage.tokensIn + report.usage.tokensOut > 0;
 }

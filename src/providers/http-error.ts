@@ -23,6 +23,11 @@ export interface StatedError {
 export interface ErrorRules {
   readonly readError: (body: JsonObject, headers: IncomingHttpHeaders) => StatedError;
   readonly reasonByCode: Readonly<Record<string, ProviderErrorReason>>;
+  /**
+   * For providers that may state a wait nowhere else: the milliseconds that the message of a refusal asks for, be it for
+   * a rate limit or for overload.
+   */
+  readonly readWaitMs?: ((message: string) => number | undefined) | undefined;
   /** Codes of a 404 that says that something else than the model is not there, to which the request refers. */
   readonly missingReferenceCodes?: ReadonlySet<string> | undefined;
   /** Statuses that mean overload by themselves, whatever the body says; 529 always does. */
@@ -46,6 +51,9 @@ const QUOTES_PROVIDER: ReadonlySet<ProviderErrorReason> = new Set([
   "CONTEXT_TOO_LONG",
 ]);
 
+/** Reasons that pass by waiting. */
+const PASSES: ReadonlySet<ProviderErrorReason> = new Set(["PROVIDER_RATE_LIMITED", "PROVIDER_OVERLOADED"]);
+
 const MESSAGES: Partial<Record<ProviderErrorReason, string>> = {
   PROVIDER_AUTHENTICATION: "the provider refused the gateway's credential",
   PROVIDER_QUOTA_EXHAUSTED: "the gateway's account at the provider is out of quota",
@@ -65,7 +73,8 @@ export function mapHttpError(response: BufferedResponse, context: ErrorContext):
   const body = readObject(parsed) ?? readObject(readArray(parsed)[0]) ?? {};
   const stated = context.rules.readError(body, response.headers);
   let reason = classifyStatus(response.status, stated, context.rules);
-  const shouldRetry = response.headers["x-should-retry"];
+  // Whoever sends elsewhere does so again: the address is wrong, which no wait mends.
+  const shouldRetry = response.status < 400 ? "false" : response.headers["x-should-retry"];
   // OpenAI's header overrides what its status says.
   if (shouldRetry === "true" && reason === "PROVIDER_INVALID_REQUEST") reason = "PROVIDER_ERROR";
   return createHttpError(reason, stated, {
@@ -180,7 +189,10 @@ function createHttpError(reason: ProviderErrorReason, stated: StatedError, facts
     metadata: QUOTES_PROVIDER.has(reason)
       ? { ...toMetadata(stated, facts.rules), ...facts.metadata }
       : facts.metadata,
-    retryAfterMs: readRetryAfterMs(facts.headers) ?? stated.retryAfterMs,
+    retryAfterMs:
+      readRetryAfterMs(facts.headers) ??
+      stated.retryAfterMs ??
+      (PASSES.has(reason) ? facts.rules.readWaitMs?.(stated.message) : undefined),
     cause: toLoggableCause(stated, facts),
   });
 }

@@ -33,7 +33,8 @@ function readDelayMs(value: string | undefined, unitMs: number): number | undefi
   return clampDelayMs(Number(value) * unitMs);
 }
 
-function clampDelayMs(delayMs: number): number {
+/** Whole milliseconds, from none to a day. */
+export function clampDelayMs(delayMs: number): number {
   return Math.ceil(Math.min(Math.max(delayMs, 0), MAX_RETRY_AFTER_MS));
 }
 

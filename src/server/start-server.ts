@@ -14,6 +14,7 @@ import type { CostReader } from "../core/ledger.ts";
 import type { LedgerVerifier } from "../core/ledger-check.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_MAX_BODY_BYTES } from "./compatible/compatible-dependencies.ts";
+import { createHeldBytes, MAX_HELD_BYTES_OF_PROCESS } from "./compatible/held-bytes.ts";
 import { createCompatibleRoutes } from "./compatible-routes.ts";
 import { createCostRoutes } from "./cost-routes.ts";
 import { createCors } from "./edge/cors.ts";
@@ -125,6 +126,7 @@ function createRoutes(config: Config, parts: ServerParts, rpcHandler: Handler): 
         maxTimeoutMs: config.deadlines.maxMs,
         maxBodyBytes: DEFAULT_MAX_BODY_BYTES,
       },
+      heldBytes: createHeldBytes({ max: MAX_HELD_BYTES_OF_PROCESS }),
     }),
     inFlightCap: createInFlightCap({ max: config.maxInFlight }),
     cors: createCors(config.corsOrigins),

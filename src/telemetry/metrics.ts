@@ -91,10 +91,10 @@ function createRequestMetrics(registers: Registries) {
       registers,
     }),
     // The types of prom-client take the labels of exemplars for labels of the metric.
-    latency: new Histogram<"api_key_id" | "provider" | "trace_id">({
+    latency: new Histogram<"api_key_id" | "provider" | "operation" | "trace_id">({
       name: "llm_gateway_latency_seconds",
-      help: "Time from the arrival of a completion, or of a call for embeddings, to its end.",
-      labelNames: ["api_key_id", "provider"],
+      help: "Time from the arrival of a completion (operation chat), or of a call for embeddings, to its end.",
+      labelNames: ["api_key_id", "provider", "operation"],
       buckets: LATENCY_BUCKETS,
       enableExemplars: true,
       registers,

@@ -5,7 +5,7 @@ import type { LogWriter } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Redactor } from "./redact.ts";
 import { outcomeOf, toRequestLine } from "./request-line.ts";
-import { GATEWAY } from "./semantic-conventions.ts";
+import { GATEWAY, type GenAiOperation } from "./semantic-conventions.ts";
 import type { RequestSpan } from "./tracing.ts";
 
 export interface RequestContext {
@@ -111,7 +111,8 @@ export function createRequestTelemetry(context: RequestContext): RequestTelemetr
       ended = true;
       const end = withWait(told, besidesCallsMs);
       countCall(context, end);
-      if (isCompletion(context.start, end)) countCompletion(context, { end, apiKeyLabel, countedFailure });
+      const operation = operationOf(context.start, end);
+      if (operation) countCompletion(context, { operation, end, apiKeyLabel, countedFailure });
       writeLine(context, { end, apiKeyId, wasHedged });
       span.end(end, apiKeyId);
       context.onFinished();
@@ -129,19 +130,19 @@ function withWait(end: RequestEnd, besidesCallsMs: number): RequestEnd {
   };
 }
 
-/** Also a call of a model that was refused before anything was known of it. */
-function isCompletion({ rpcMethod }: RequestStart, { completion }: RequestEnd): boolean {
-  return completion !== undefined || COMPLETION_METHODS.has(rpcMethod);
+/** What a call of a model is, also one that was refused before anything was known of it; undefined for other calls. */
+function operationOf({ rpcMethod }: RequestStart, { completion }: RequestEnd): GenAiOperation | undefined {
+  return OPERATIONS.get(rpcMethod) ?? (completion && "chat");
 }
 
-const COMPLETION_METHODS: ReadonlySet<string> = new Set([
-  "llmgateway.v1.CompletionService/Complete",
-  "llmgateway.v1.CompletionService/StreamComplete",
-  "POST /v1/chat/completions",
-  "llmgateway.v1.EmbeddingService/Embed",
-  "POST /v1/embeddings",
-  "POST /v1/responses",
-  "POST /v1/messages",
+const OPERATIONS: ReadonlyMap<string, GenAiOperation> = new Map([
+  ["llmgateway.v1.CompletionService/Complete", "chat"],
+  ["llmgateway.v1.CompletionService/StreamComplete", "chat"],
+  ["POST /v1/chat/completions", "chat"],
+  ["POST /v1/responses", "chat"],
+  ["POST /v1/messages", "chat"],
+  ["llmgateway.v1.EmbeddingService/Embed", "embeddings"],
+  ["POST /v1/embeddings", "embeddings"],
 ]);
 
 function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {
@@ -151,18 +152,19 @@ function countCall({ metrics, labels, start }: RequestContext, { error }: Reques
 function countCompletion(
   { metrics, span }: RequestContext,
   request: {
+    readonly operation: GenAiOperation;
     readonly end: RequestEnd;
     readonly apiKeyLabel: string;
     /** The failure of the last attempt that failed: it was counted then. */
     readonly countedFailure: ErrorReason | undefined;
   },
 ): void {
-  const { end, apiKeyLabel, countedFailure } = request;
+  const { operation, end, apiKeyLabel, countedFailure } = request;
   const { error, completion, latencyMs } = end;
   const provider = completion?.provider ?? "none";
   metrics.requests.inc({ api_key_id: apiKeyLabel, provider, status: outcomeOf(error) });
   metrics.latency.observe({
-    labels: { api_key_id: apiKeyLabel, provider },
+    labels: { api_key_id: apiKeyLabel, provider, operation },
     value: latencyMs / 1000,
     exemplarLabels: { trace_id: span.traceId },
   });

@@ -70,7 +70,9 @@ export function genAiProviderName(provider: string): string {
 }
 
 /** What the conventions call a call of a model. */
-export function genAiOperation(method: CallMethod): "chat" | "embeddings" {
+export type GenAiOperation = "chat" | "embeddings";
+
+export function genAiOperation(method: CallMethod): GenAiOperation {
   return method === "Embed" ? "embeddings" : "chat";
 }
 

@@ -169,9 +169,11 @@ describe("GET /metrics", () => {
     expect(errors("openai", "ProviderInvalidRequestError")).toBe(1);
     expect(value(`llm_gateway_fallbacks_total{${id},from_provider="openai",to_provider="deepseek"}`)).toBe(1);
     expect(value(`llm_gateway_cost_total{${id},provider="openai",model="sim-model"}`)).toBeGreaterThan(0);
-    expect(value(`llm_gateway_latency_seconds_count{${id},provider="openai"}`)).toBe(2);
+    expect(value(`llm_gateway_latency_seconds_count{${id},provider="openai",operation="chat"}`)).toBe(2);
     for (const bound of [0.1, 0.5, 1, 2, 5, 10, 30, 60]) {
-      expect(text).toContain(`llm_gateway_latency_seconds_bucket{le="${bound}",${id},provider="openai"}`);
+      expect(text).toContain(
+        `llm_gateway_latency_seconds_bucket{le="${bound}",${id},provider="openai",operation="chat"}`,
+      );
     }
     expect(value("llm_gateway_overhead_seconds_count")).toBeGreaterThanOrEqual(3);
     expect(value("llm_gateway_in_flight_requests")).toBe(0);

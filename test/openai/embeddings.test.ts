@@ -89,7 +89,9 @@ describe("OpenAI's client", () => {
     await expect(failing("a", "deepseek/sim-model")).rejects.toMatchObject({ status: 400, param: "model" });
     await expect(failing(textOf({ status: 429 }))).rejects.toThrow(OpenAI.RateLimitError);
     const refused = textOf({ status: 400, errorMessage: "too long", errorCode: "context_length_exceeded" });
-    await expect(failing(refused)).rejects.toMatchObject({ status: 400, code: "context_length_exceeded" });
+    await expect(failing(refused)).rejects.toMatchObject({
+      ...{ status: 400, code: "context_length_exceeded", param: "input" },
+    });
     await expect(failing(textOf({ fault: "emptyChoices" }))).rejects.toThrow(OpenAI.InternalServerError);
     const stranger = new OpenAI({ baseURL: bench().baseURL, apiKey: "gw_live_nobody", maxRetries: 0 });
     const unknown = stranger.embeddings.create({ model: EMBEDDING_MODEL, input: "a" });

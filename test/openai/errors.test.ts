@@ -125,27 +125,30 @@ describe("a request that the gateway refuses", () => {
 
 describe("a failure of the provider", () => {
   const code = (errorCode: string, errorType = "invalid_request_error"): Script => ({ errorCode, errorType });
-  const cases: readonly (readonly [Script, Partial<Record<"status" | "code" | "type", unknown>>, boolean])[] =
+  const cases: readonly (readonly [
+    Script,
+    Partial<Record<"status" | "code" | "type" | "param", unknown>>,
+    boolean,
+  ])[] = [
+    [{ status: 400, ...code("invalid_value") }, { status: 400, code: "invalid_value" }, false],
     [
-      [{ status: 400, ...code("invalid_value") }, { status: 400, code: "invalid_value" }, false],
-      [
-        { status: 400, ...code("context_length_exceeded") },
-        { status: 400, code: "context_length_exceeded" },
-        false,
-      ],
-      [{ status: 400, ...code("content_filter") }, { status: 400, code: "content_filter" }, false],
-      [{ status: 401 }, { status: 503, code: "provider_authentication" }, false],
-      [{ status: 404 }, { status: 404, code: "model_not_found" }, false],
-      [{ status: 429, retryAfterMs: 20_000 }, { status: 429, code: "rate_limit_exceeded" }, true],
-      [
-        { status: 429, ...code("insufficient_quota", "insufficient_quota") },
-        { status: 429, code: "insufficient_quota", type: "insufficient_quota" },
-        false,
-      ],
-      [{ status: 503 }, { status: 503, code: "server_is_overloaded" }, true],
-      [{ fault: "hang" }, { status: 504, code: "provider_timeout" }, true],
-      [{ fault: "garbage" }, { status: 503, code: "provider_bad_response" }, true],
-    ];
+      { status: 400, ...code("context_length_exceeded") },
+      { status: 400, code: "context_length_exceeded", param: "messages" },
+      false,
+    ],
+    [{ status: 400, ...code("content_filter") }, { status: 400, code: "content_filter" }, false],
+    [{ status: 401 }, { status: 503, code: "provider_authentication" }, false],
+    [{ status: 404 }, { status: 404, code: "model_not_found" }, false],
+    [{ status: 429, retryAfterMs: 20_000 }, { status: 429, code: "rate_limit_exceeded" }, true],
+    [
+      { status: 429, ...code("insufficient_quota", "insufficient_quota") },
+      { status: 429, code: "insufficient_quota", type: "insufficient_quota" },
+      false,
+    ],
+    [{ status: 503 }, { status: 503, code: "server_is_overloaded" }, true],
+    [{ fault: "hang" }, { status: 504, code: "provider_timeout" }, true],
+    [{ fault: "garbage" }, { status: 503, code: "provider_bad_response" }, true],
+  ];
   it.each(cases)("%j is %j", async (script, expected, retryable) => {
     const { text } = question(script);
     const body = { model: failingModel(), messages: [user(text)] };

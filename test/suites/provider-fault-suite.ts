@@ -35,10 +35,11 @@ function describeBadAnswers({ wire, standIn, provider }: SuiteContext): void {
       expect(error.message).not.toContain("Bad gateway");
     });
 
-    it("keeps the usage that a bad answer states", async () => {
+    it("keeps the usage that a bad answer states, which would be billed again", async () => {
       standIn().does(answersJson(wire.answer([], wire.usage(7, 0))));
       const error = await complete();
       expect(error.usage).toMatchObject({ kind: "reported", usage: { tokensIn: 7, tokensOut: 0 } });
+      expect(error).toMatchObject({ retryableOnSameProvider: false, fallsBack: true });
     });
 
     it("refuses a body above 16 MiB without reading on", async () => {
@@ -104,6 +105,12 @@ function describeErrorStatuses({ standIn, provider }: SuiteContext): void {
       expect(error.cause).toContain("Bad gateway");
       expect(error.cause).not.toMatch(/sk-proj|your prompt/);
       expect((await stream()).reason).toBe(reason);
+    });
+
+    it.each([300, 301, 302, 304, 307, 308])("HTTP %i would be the same again", async (status) => {
+      standIn().does((response) => void response.writeHead(status, { location: "/elsewhere" }).end());
+      for (const error of [await complete(), await stream()])
+        expect(error).toMatchObject({ retryableOnSameProvider: false, fallsBack: true });
     });
 
     it("does not wait for an error's body that never ends", async () => {

@@ -4,6 +4,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import { systemClock } from "../../src/core/clock.ts";
 import type { Gateway } from "../../src/core/gateway.ts";
 import { createAnthropicRoutes } from "../../src/server/anthropic/anthropic-routes.ts";
+import { createHeldBytes } from "../../src/server/compatible/held-bytes.ts";
 import { principal } from "./principals.ts";
 import { RecordingTelemetry } from "./recording-telemetry.ts";
 
@@ -20,6 +21,7 @@ export async function startAnthropicServer(gateway: Gateway): Promise<AnthropicS
     authenticator: { authenticate: () => Promise.resolve(principal()) },
     clock: systemClock,
     limits: { defaultTimeoutMs: 10_000, maxTimeoutMs: 20_000, maxBodyBytes: 1_000_000 },
+    heldBytes: createHeldBytes({ max: 1_000_000 }),
   });
   const server = createServer((request, response) => findRoute(request.url ?? "")?.(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

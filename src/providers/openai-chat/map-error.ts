@@ -1,6 +1,7 @@
 import type { ProviderErrorReason } from "../../core/provider-error.ts";
 import { type ErrorRules, isErrorStatus, type StatedError } from "../http-error.ts";
 import { type JsonObject, readArray, readObject, readText } from "../read-json.ts";
+import { readStatedWaitMs } from "../stated-wait.ts";
 import type { OpenAiChatProfile } from "./profile.ts";
 
 /** `code` or `type` of an error body. The quota ones come with status 429 but do not pass by waiting. */
@@ -32,6 +33,7 @@ export function createErrorRules(profile: OpenAiChatProfile, secrets: readonly s
   return {
     readError: readStatedError,
     reasonByCode: { ...REASON_BY_CODE, ...profile.errorCodes },
+    readWaitMs: readStatedWaitMs,
     overloadedStatuses: profile.overloadedStatuses,
     contextTooLongPattern: profile.contextTooLongPattern,
     contentFilteredPattern: profile.contentFilteredPattern,

@@ -8,6 +8,7 @@ import { authorize, type MethodAccess } from "../rpc/method-access.ts";
 import { RequestBody } from "../rpc/request-body.ts";
 import type { TimeoutLimits } from "../rpc/timeout.ts";
 import { type CompatibleCall, idempotencyId } from "./compatible-call.ts";
+import type { HeldBytes } from "./held-bytes.ts";
 
 /** Limits of the APIs that are compatible with those of providers. */
 export interface CompatibleLimits extends TimeoutLimits {
@@ -23,6 +24,7 @@ export interface CompatibleDependencies {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly limits: CompatibleLimits;
+  readonly heldBytes: HeldBytes;
 }
 
 /**

@@ -1,9 +1,10 @@
 import type { StreamDelta } from "../../core/completion.ts";
 import { GatewayError } from "../../core/errors.ts";
-import type { CompletionCall, Gateway, StreamResult } from "../../core/gateway.ts";
+import type { CompletionCall, StreamResult } from "../../core/gateway.ts";
 import { completionEnd, type Ended, endOfFailed } from "../convert/completion-end.ts";
 import { drained } from "../rpc/write-response.ts";
 import type { CompatibleCall } from "./compatible-call.ts";
+import type { CompatibleDependencies } from "./compatible-dependencies.ts";
 import type { CompatibleRequest, CompletionFormat, StreamWriter } from "./completion-format.ts";
 import { factsJson, ignoredHeaders, originHeaders, replayedHeaders } from "./gateway-facts.ts";
 import { HeldStream, type PatientSink } from "./held-stream.ts";
@@ -12,7 +13,7 @@ const KEEP_ALIVE = ": keep-alive\n\n";
 
 /** Streams a completion as server-sent events, and reports its end. Never rejects. */
 export async function streamCompletion<R extends CompatibleRequest>(
-  gateway: Gateway,
+  { gateway, heldBytes }: CompatibleDependencies,
   call: CompatibleCall,
   asked: {
     readonly format: CompletionFormat<R>;
@@ -24,7 +25,7 @@ export async function streamCompletion<R extends CompatibleRequest>(
   const stream = new CompletionStream(call, format.createStream(request, call.requestId), () =>
     ignoredHeaders(format.ignoredMembers(request)),
   );
-  const held = new HeldStream(stream);
+  const held = new HeldStream(stream, heldBytes);
   const fail = (error: unknown) => {
     held.discard();
     stream.fail(error, endOfFailed(error));

@@ -17,12 +17,11 @@ export function serveCompletion<R extends CompatibleRequest>(
   call: CompatibleCall,
   format: CompletionFormat<R>,
 ): void {
-  const { gateway } = dependencies;
   call.onOverdue((error) => call.sendError(error));
   readCompletion(dependencies, call, format).then(
     (asked) => {
-      if (asked.request.streamed) void streamCompletion(gateway, call, asked);
-      else call.answer(complete(gateway, call, asked));
+      if (asked.request.streamed) void streamCompletion(dependencies, call, asked);
+      else call.answer(complete(dependencies.gateway, call, asked));
     },
     (error: unknown) => {
       call.finish(error);

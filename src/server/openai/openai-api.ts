@@ -10,8 +10,8 @@ export const OPENAI_API: CompatibleApi = {
   toError: (thrown) => toOpenAiError(thrown),
 };
 
-/** The same for the Responses API, where the model's input has another name. */
-export const RESPONSES_API: CompatibleApi = {
+/** The same for responses and embeddings, where what the model reads has another name. */
+export const INPUT_API: CompatibleApi = {
   ...OPENAI_API,
   toError: (thrown) => toOpenAiError(thrown, "input"),
 };

@@ -7,7 +7,7 @@ import { serveCompletion } from "../compatible/serve-completion.ts";
 import type { NodeHandler } from "../node-exchange.ts";
 import { chatFormat } from "./chat-format.ts";
 import { createEmbeddings } from "./embeddings.ts";
-import { OPENAI_API, RESPONSES_API } from "./openai-api.ts";
+import { INPUT_API, OPENAI_API } from "./openai-api.ts";
 import { openAiModels } from "./openai-models.ts";
 import { responsesFormat } from "./responses-format.ts";
 
@@ -20,7 +20,7 @@ const RESPONSE_PREFIX = "/v1/responses/";
  */
 export function createOpenAiRoutes(dependencies: CompatibleDependencies): FindRoute {
   const route = createRouteMaker(OPENAI_API, dependencies);
-  const responsesRoute = createRouteMaker(RESPONSES_API, dependencies);
+  const inputRoute = createRouteMaker(INPUT_API, dependencies);
   const routes = new Map([
     [
       "/v1/chat/completions",
@@ -28,11 +28,11 @@ export function createOpenAiRoutes(dependencies: CompatibleDependencies): FindRo
     ],
     [
       "/v1/embeddings",
-      route("POST /v1/embeddings", (call) => call.answer(createEmbeddings(dependencies, call))),
+      inputRoute("POST /v1/embeddings", (call) => call.answer(createEmbeddings(dependencies, call))),
     ],
     [
       "/v1/responses",
-      responsesRoute("POST /v1/responses", (call) => serveCompletion(dependencies, call, responsesFormat)),
+      inputRoute("POST /v1/responses", (call) => serveCompletion(dependencies, call, responsesFormat)),
     ],
     [
       MODELS_PATH,
@@ -42,7 +42,7 @@ export function createOpenAiRoutes(dependencies: CompatibleDependencies): FindRo
   const model = route("GET /v1/models/{id}", (call) =>
     call.answer(retrieveModel(dependencies, call, openAiModels)),
   );
-  const keptResponse = createKeptResponseRoute(responsesRoute);
+  const keptResponse = createKeptResponseRoute(inputRoute);
   return (path) => {
     if (path.startsWith(RESPONSE_PREFIX)) return keptResponse;
     return routes.get(path) ?? (isModelPath(path) ? model : undefined);

@@ -19,6 +19,9 @@ const retried = (failure: Reason, ledger = UNKNOWN): Expected => ({
   ...{ failure, failures: 3, next: true, ledger, takes: BACKOFF },
 });
 
+/** It worked to the end, and bills that: it would bill a repetition as well. */
+const billed = (failure: Reason): Expected => ({ failure, next: true, ledger: REPORTED, takes: AT_ONCE });
+
 /** A part was delivered, so that nothing can follow it. */
 const atEnd = (failure: Reason): Expected => ({
   ...{ failure, begun: HALF_TEXT, next: false, ledger: ESTIMATED, takes: AT_ONCE },
@@ -46,9 +49,23 @@ export const BROKEN_ANSWERS: readonly FaultCase[] = [
   { fault: "200 with a page of HTML", script: { fault: "html" }, ...both(retried("PROVIDER_BAD_RESPONSE")) },
   { fault: "200 without a body", script: { fault: "emptyBody" }, ...both(retried("PROVIDER_BAD_RESPONSE")) },
   {
-    fault: "no choices",
+    fault: "no choices, usage stated",
     script: { fault: "emptyChoices" },
-    ...both(retried("PROVIDER_BAD_RESPONSE", REPORTED)),
+    ...both(billed("PROVIDER_BAD_RESPONSE")),
+  },
+  {
+    fault: "no candidates, usage stated (Gemini)",
+    group: "gemini",
+    script: { fault: "emptyChoices" },
+    unary: billed("PROVIDER_BAD_RESPONSE"),
+    // Every chunk states a usage, and before the finish reason none is the final one.
+    stream: retried("PROVIDER_STREAM_CUT", INPUT_REPORTED),
+  },
+  {
+    fault: "no choices, no usage",
+    script: { fault: "emptyChoices", usageOverride: null },
+    usageHidden: true,
+    ...both(retried("PROVIDER_BAD_RESPONSE")),
   },
   {
     fault: "not JSON, from the beginning",

@@ -55,6 +55,11 @@ export const REFUSALS: readonly FaultCase[] = [
     ...awaited(1_250, 1_250),
   },
   {
+    fault: "429 once, a wait of 1.25 s in its message only",
+    script: { status: 429, errorMessage: "Limit reached. Please try again in 1.25s. Visit us.", times: 1 },
+    ...awaited(1_250, 1_250),
+  },
+  {
     fault: "429 once, `retry-after-ms: 300`",
     script: { status: 429, retryAfterMs: 300, times: 1 },
     ...awaited(300, 300, true),
@@ -127,6 +132,6 @@ export const REFUSALS: readonly FaultCase[] = [
   {
     fault: "redirect to another host",
     script: { fault: "redirect" },
-    ...retried("PROVIDER_BAD_RESPONSE"),
+    ...refused("PROVIDER_BAD_RESPONSE", true),
   },
 ];

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ERROR_TABLE } from "../../../src/core/error-table.ts";
 import type { ProviderErrorReason } from "../../../src/core/provider-error.ts";
-import { answers, fails, streams, throws } from "../../support/fake-provider.ts";
+import type { UsageReport } from "../../../src/core/usage.ts";
+import { toSoFar } from "../../../src/providers/early-usage.ts";
+import { answers, fails, streams, throws, usageOf } from "../../support/fake-provider.ts";
 import {
   createHarness,
   DEEPSEEK,
@@ -77,6 +79,42 @@ describe("after a provider's failure", () => {
       errorReason: reason,
       status: reason === "CANCELLED" ? "cancelled" : "error",
     });
+    expectLedgerLaws(harness);
+  });
+});
+
+describe("a failed answer of which the provider stated the final usage", () => {
+  const failed = (usage: UsageReport) => fails("PROVIDER_BAD_RESPONSE", { billing: "maybe_billed", usage });
+
+  it.each([false, true])("is billed, and not asked for again; streamed: %s", async (streamed) => {
+    const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
+    harness.openai.plays(failed(usageOf(10, 5)));
+    const work = streamed ? inFakeTime(harness.stream()) : inFakeTime(harness.complete());
+    const { provider, attempts } = await work;
+    expect(provider).toBe("deepseek");
+    expect(attempts.map(({ billingState }) => billingState)).toEqual(["settled", "settled"]);
+    expect(harness.openai.calls).toHaveLength(1);
+    expectLedgerLaws(harness);
+  });
+
+  it("is the caller's answer when no provider is left", async () => {
+    const harness = createHarness({ chain: [OPENAI] });
+    harness.openai.plays(failed(usageOf(10, 0)));
+    const error = await failureOf(harness.complete());
+    expect(error).toMatchObject({ reason: "PROVIDER_BAD_RESPONSE", attempts: [{ usageSource: "reported" }] });
+    expect(harness.openai.calls).toHaveLength(1);
+    expectLedgerLaws(harness);
+  });
+
+  it.each<[string, UsageReport]>([
+    ["is nothing", usageOf(0, 0)],
+    ["was not the final one", toSoFar(usageOf(10, 5))],
+    ["cannot be true", usageOf(-1, 5)],
+  ])("is asked for again when it %s", async (_, usage) => {
+    const harness = createHarness({ chain: [OPENAI, DEEPSEEK] });
+    harness.openai.plays(failed(usage));
+    expect(await inFakeTime(harness.complete())).toMatchObject(OPENAI);
+    expect(harness.openai.calls).toHaveLength(2);
     expectLedgerLaws(harness);
   });
 });

@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, test, vi } from "vitest";
 import { CompletionError, type CompletionSink, type Gateway } from "../../../src/core/gateway.ts";
-import { startOpenAiServer } from "../../support/openai-server.ts";
+import { MAX_HELD_BYTES_OF_ALL, type OpenAiServer, startOpenAiServer } from "../../support/openai-server.ts";
 import { attemptReport } from "../../support/rpc-server.ts";
 
 /** What is held back, on the wire: the sockets are real, only the interval of the keep-alives is not waited for. */
@@ -12,16 +12,23 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-async function rawStream(stream: Gateway["stream"]): Promise<Response> {
+async function startServer(stream: Gateway["stream"]): Promise<OpenAiServer> {
   const unused = () => Promise.reject(new Error("not expected"));
   const server = await startOpenAiServer({ complete: unused, embed: unused, models: () => [], stream });
   onTestFinished(() => server[Symbol.asyncDispose]());
-  return await fetch(`${server.baseURL}/chat/completions`, {
+  return server;
+}
+
+async function ask({ baseURL }: OpenAiServer, signal?: AbortSignal): Promise<Response> {
+  return await fetch(`${baseURL}/chat/completions`, {
     method: "POST",
     headers: { authorization: "Bearer any", "content-type": "application/json" },
     body: JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "Hi" }] }),
+    ...(signal && { signal }),
   });
 }
+
+const rawStream = async (stream: Gateway["stream"]) => await ask(await startServer(stream));
 
 async function says(sink: CompletionSink, text: string): Promise<void> {
   await sink.deltas([{ kind: "text", choiceIndex: 0, text }]);
@@ -87,4 +94,95 @@ test("a failure before it has a status of its own", async () => {
   });
   expect(response.status).toBe(503);
   expect(await response.text()).not.toContain("half");
+});
+
+describe("what is held back", () => {
+  /** Of a delta besides its text. */
+  const DELTA_BYTES = 64;
+
+  /** A server whose streams hold back "half", and then go on as they are told; each is announced once it holds. */
+  async function startHolding(goOn: (sink: CompletionSink, signal: AbortSignal) => Promise<typeof END>) {
+    const holding = Promise.withResolvers<void>();
+    const proceed = Promise.withResolvers<void>();
+    const server = await startServer(async (call, sink) => {
+      sink.recovery?.expected();
+      sink.started("deepseek", "flash");
+      await says(sink, "half");
+      holding.resolve();
+      await proceed.promise;
+      return await goOn(sink, call.signal);
+    });
+    return { server, holding: holding.promise, proceed: proceed.resolve };
+  }
+
+  const cut = () => new CompletionError("PROVIDER_STREAM_CUT", "it was cut", { attempts: [attemptReport()] });
+
+  it.each<[string, number, (sink: CompletionSink) => Promise<typeof END>]>([
+    ["is whole", 200, async () => END],
+    ["fails", 503, async () => Promise.reject(cut())],
+    [
+      "begins anew",
+      200,
+      async (sink) => {
+        sink.recovery?.restarted("deepseek", "flash", "PROVIDER_STREAM_CUT");
+        await says(sink, "whole");
+        return END;
+      },
+    ],
+    [
+      "begins anew and fails",
+      503,
+      async (sink) => {
+        sink.recovery?.restarted("deepseek", "flash", "PROVIDER_STREAM_CUT");
+        await says(sink, "half");
+        throw cut();
+      },
+    ],
+  ])("is given back when the answer %s", async (_, status, goOn) => {
+    const { server, holding, proceed } = await startHolding(goOn);
+    const asked = ask(server);
+    await holding;
+    expect(server.heldBytes.current).toBe(DELTA_BYTES + "half".length);
+    proceed();
+    const response = await asked;
+    expect(response.status).toBe(status);
+    await response.text();
+    expect(server.heldBytes.current).toBe(0);
+  });
+
+  it("is given back at once when the caller leaves, though the work goes on", async () => {
+    const over = Promise.withResolvers<void>();
+    const { server, holding, proceed } = await startHolding(async (sink) => {
+      // What is on its way when the call was given up.
+      await says(sink, "more");
+      over.resolve();
+      throw cut();
+    });
+    const caller = new AbortController();
+    const asked = ask(server, caller.signal);
+    await holding;
+    caller.abort();
+    await expect(asked).rejects.toThrow();
+    await expect.poll(() => server.heldBytes.current).toBe(0);
+    proceed();
+    await over.promise;
+    expect(server.heldBytes.current).toBe(0);
+  });
+
+  it("is passed on when there is no room beside the others, and then begins anew no more", async () => {
+    const longest = "x".repeat(MAX_HELD_BYTES_OF_ALL - DELTA_BYTES - "half".length);
+    const possible: boolean[] = [];
+    const { server, holding, proceed } = await startHolding(async (sink) => {
+      await says(sink, longest);
+      possible.push(sink.recovery?.possible ?? false);
+      throw cut();
+    });
+    const asked = ask(server);
+    await holding;
+    proceed();
+    const text = await (await asked).text();
+    expect(possible).toEqual([false]);
+    expect(text).toMatch(/"content":"half".*"content":"x+".*data: \{"error":/s);
+    expect(server.heldBytes.current).toBe(0);
+  });
 });

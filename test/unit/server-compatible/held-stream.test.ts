@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { StreamDelta } from "../../../src/core/completion.ts";
+import { createHeldBytes } from "../../../src/server/compatible/held-bytes.ts";
 import { HeldStream, MAX_HELD_BYTES } from "../../../src/server/compatible/held-stream.ts";
 import { CollectingCompletionSink } from "../../support/gateway-harness.ts";
 
@@ -16,9 +17,9 @@ class PatientReader extends CollectingCompletionSink {
   }
 }
 
-function setUp(maxBytes?: number) {
+function setUp(maxBytes?: number, ofProcess = createHeldBytes({ max: 2 * MAX_HELD_BYTES })) {
   const reader = new PatientReader();
-  return { reader, held: new HeldStream(reader, maxBytes) };
+  return { reader, held: new HeldStream(reader, ofProcess, maxBytes) };
 }
 
 const text = (words: string): readonly StreamDelta[] => [{ kind: "text", choiceIndex: 0, text: words }];
@@ -103,5 +104,67 @@ describe("a held stream", () => {
     held.discard();
     vi.advanceTimersByTime(100_000);
     expect(reader.events).toEqual([]);
+  });
+});
+
+describe("held streams of one process", () => {
+  const MAX = 1_000;
+  /** With what a delta takes by itself. */
+  const PIECE = text("x".repeat(336));
+  const PIECE_BYTES = 400;
+
+  function setUpTwo() {
+    const ofProcess = createHeldBytes({ max: MAX });
+    const both = [setUp(undefined, ofProcess), setUp(undefined, ofProcess)] as const;
+    for (const { held } of both) {
+      held.expected();
+      held.started("openai", "gpt");
+    }
+    const [one, other] = both;
+    return { ofProcess, one, other };
+  }
+
+  it("share its room: one that finds none left is passed on, and begins anew no more", () => {
+    const { ofProcess, one, other } = setUpTwo();
+    void one.held.deltas(PIECE);
+    void other.held.deltas(PIECE);
+    expect(ofProcess.current).toBe(2 * PIECE_BYTES);
+    void other.held.deltas(PIECE);
+    expect(other.reader.events).toHaveLength(3);
+    expect([one.held.possible, other.held.possible]).toEqual([true, false]);
+    // What it took is there for others.
+    expect(ofProcess.current).toBe(PIECE_BYTES);
+    void other.held.deltas(PIECE);
+    void one.held.deltas(PIECE);
+    expect(ofProcess.current).toBe(2 * PIECE_BYTES);
+    expect(one.reader.events).toEqual([]);
+  });
+
+  it.each<[string, (held: HeldStream) => void]>([
+    ["is whole", (held) => void held.release()],
+    ["fails", (held) => void held.discard()],
+    ["fails after it was whole", (held) => void [held.release(), held.discard()]],
+    ["is too large by itself", (held) => void held.deltas(text("x".repeat(MAX_HELD_BYTES)))],
+    ["finds no room", (held) => void held.deltas(text("x".repeat(MAX)))],
+    ["begins anew", (held) => held.restarted("deepseek", "flash")],
+  ])("give back what one of them took, and no more, when it %s", (_, end) => {
+    const { ofProcess, one, other } = setUpTwo();
+    void one.held.deltas(PIECE);
+    void other.held.deltas(PIECE);
+    end(one.held);
+    expect(ofProcess.current).toBe(PIECE_BYTES);
+    one.held.discard();
+    expect(ofProcess.current).toBe(PIECE_BYTES);
+    other.held.discard();
+    expect(ofProcess.current).toBe(0);
+  });
+
+  it("take all of the room to the last byte", () => {
+    const ofProcess = createHeldBytes({ max: 2 * PIECE_BYTES });
+    const { held } = setUp(undefined, ofProcess);
+    held.expected();
+    for (const piece of [PIECE, PIECE]) void held.deltas(piece);
+    expect([held.possible, ofProcess.current]).toEqual([true, 2 * PIECE_BYTES]);
+    expect(() => ofProcess.giveBack(2 * PIECE_BYTES + 1)).toThrow(RangeError);
   });
 });

@@ -97,7 +97,7 @@ describe("the metrics", () => {
       "gauge llm_gateway_journal_bytes",
       "gauge llm_gateway_ledger_backlog_oldest_seconds",
       "gauge llm_gateway_ledger_backlog_records",
-      "histogram llm_gateway_latency_seconds api_key_id,provider",
+      "histogram llm_gateway_latency_seconds api_key_id,provider,operation",
       "histogram llm_gateway_overhead_seconds",
       "histogram llm_gateway_time_to_first_token_seconds provider,model",
     ]);
@@ -121,8 +121,8 @@ describe("the metrics", () => {
       'llm_gateway_tokens_total{provider="deepseek",model="deepseek-flash",direction="out",kind="text"} 45',
       'llm_gateway_tokens_total{provider="deepseek",model="deepseek-flash",direction="out",kind="reasoning"} 5',
       'llm_gateway_settlements_total{provider="deepseek",billing_state="settled",usage_source="reported"} 1',
-      'llm_gateway_latency_seconds_bucket{le="0.5",api_key_id="k_000000000001",provider="deepseek"} 1',
-      'llm_gateway_latency_seconds_bucket{le="0.25",api_key_id="k_000000000001",provider="deepseek"} 0',
+      'llm_gateway_latency_seconds_bucket{le="0.5",api_key_id="k_000000000001",provider="deepseek",operation="chat"} 1',
+      'llm_gateway_latency_seconds_bucket{le="0.25",api_key_id="k_000000000001",provider="deepseek",operation="chat"} 0',
       'llm_gateway_overhead_seconds_bucket{le="0.005"} 1',
       'llm_gateway_overhead_seconds_bucket{le="0.002"} 0',
       'llm_gateway_time_to_first_token_seconds_bucket{le="0.2",provider="deepseek",model="deepseek-flash"} 1',
@@ -157,6 +157,26 @@ describe("the metrics", () => {
     for (const bound of [0.1, 0.5, 1, 2, 5, 10, 30, 60]) {
       expect(text).toContain(`llm_gateway_latency_seconds_bucket{le="${bound}",`);
     }
+  });
+
+  it.each([
+    ["llmgateway.v1.CompletionService/Complete", "chat"],
+    ["llmgateway.v1.CompletionService/StreamComplete", "chat"],
+    ["POST /v1/chat/completions", "chat"],
+    ["POST /v1/responses", "chat"],
+    ["POST /v1/messages", "chat"],
+    ["llmgateway.v1.EmbeddingService/Embed", "embeddings"],
+    ["POST /v1/embeddings", "embeddings"],
+  ])("time %s as %s, whether it was answered or refused", async (rpcMethod, operation) => {
+    const telemetry = await telemetryOf();
+    telemetry.requestStarted(start({ rpcMethod })).finished(end());
+    const error = new GatewayError("UNAUTHENTICATED", "no key");
+    telemetry.requestStarted(start({ rpcMethod })).finished(end({ error, completion: undefined }));
+    const seen = await samples(telemetry);
+    for (const provider of ["openai", "none"])
+      expect(seen).toContain(
+        `llm_gateway_latency_seconds_count{api_key_id="none",provider="${provider}",operation="${operation}"} 1`,
+      );
   });
 
   it("count the error with which a request ends once, also when its last attempt had it", async () => {
