@@ -7,9 +7,10 @@ type LogOperation = Extract<JournalOperation, { kind: "open" | "discard" | "chec
 export interface JournalPiece {
   readonly lines: string;
   readonly rows: number;
-  readonly checkpoints: number;
   /** The attempts that it opens. */
   readonly opened: readonly string[];
+  /** Those of which it tells what they have received. */
+  readonly noted: readonly string[];
   /** Those that it ends. */
   readonly ended: readonly string[];
 }
@@ -52,7 +53,7 @@ export function packOperations(operations: readonly JournalOperation[]): Journal
         piece.opened.push(operation.attemptId);
         break;
       case "checkpoint":
-        piece.checkpoints += 1;
+        piece.noted.push(operation.attemptId);
         break;
       case "discard":
         piece.ended.push(operation.attemptId);
@@ -75,10 +76,9 @@ export function packOperations(operations: readonly JournalOperation[]): Journal
 }
 
 const newPiece = () => ({
-  lines: "",
-  rows: 0,
-  checkpoints: 0,
+  ...{ lines: "", rows: 0 },
   opened: [] as string[],
+  noted: [] as string[],
   ended: [] as string[],
 });
 

@@ -152,6 +152,8 @@ function prepareIntents(database: DatabaseSync) {
   /** The attempts that those opened, until what ends them is folded. For others the table has to be asked. */
   const known = new Map<string, { ended: boolean; inTable: boolean }>();
 
+  const hasEnded = (attemptId: string): boolean => known.get(attemptId)?.ended ?? false;
+
   /** What ends an attempt is folded. */
   function end(attemptId: string, open: Intents): void {
     const attempt = known.get(attemptId);
@@ -162,7 +164,7 @@ function prepareIntents(database: DatabaseSync) {
   function foldLine(line: JournalLine, open: Intents): void {
     if (line.attemptId === undefined) return;
     if (line.kind === "row" || line.kind === "discard") end(line.attemptId, open);
-    else if (known.get(line.attemptId)?.ended) return;
+    else if (hasEnded(line.attemptId)) return;
     else if (line.kind === "open" || open.has(line.attemptId)) applyLine(open, line);
     else update.run(line.outputBytes, line.deltas, line.attemptId);
   }
@@ -182,7 +184,7 @@ function prepareIntents(database: DatabaseSync) {
       for (const pieceId of pieceIds) {
         const piece = appended.get(pieceId);
         appended.delete(pieceId);
-        const isOver = piece?.checkpoints === 0 && piece.opened.every((id) => known.get(id)?.ended);
+        const isOver = piece?.opened.every(hasEnded) && piece.noted.every(hasEnded);
         if (piece && isOver) for (const attemptId of piece.ended) end(attemptId, open);
         else for (const line of parseLines(String(linesOf.get(pieceId)?.lines))) foldLine(line, open);
       }

@@ -36,7 +36,7 @@ describe("lines", () => {
       { kind: "discard", attemptId: "b" },
     ];
     const [piece] = packOperations(operations).pieces;
-    expect(piece).toMatchObject({ rows: 3, checkpoints: 1, opened: ["a"], ended: ["a", "b"] });
+    expect(piece).toMatchObject({ rows: 3, opened: ["a"], noted: ["a"], ended: ["a", "b"] });
     expect([...parseLines(piece?.lines ?? "")]).toEqual(operations);
   });
 
