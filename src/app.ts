@@ -127,6 +127,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 
   const tokenizer = createTokenizer();
   const drains = createDrains({ onError: (error) => telemetry.ledgerWriteFailed("journal", error) });
+  telemetry.observeDrains(() => drains.active);
   const gateway = createGateway({
     clock,
     ledger,

@@ -3,13 +3,15 @@ import type { Config } from "./config/config.ts";
 import type { Clock } from "./core/clock.ts";
 import { newId } from "./core/ids.ts";
 import type { EventualDatabase } from "./db/eventual-database.ts";
+import { interruptedCall } from "./gateway/replay-error.ts";
 import { settleOrphan } from "./gateway/settle-attempt.ts";
 import { openJournal } from "./ledger/journal.ts";
 import { createJournalLedger, type JournalLedger } from "./ledger/journal-ledger.ts";
+import { succeedOwner } from "./ledger/journal-owner.ts";
 import { createReplayJournal, DEFAULT_REPLAY_TTL_MS, type ReplayJournal } from "./ledger/replay-journal.ts";
 import { createReplaySeal } from "./ledger/replay-seal.ts";
 import { createSharedReplayStore } from "./ledger/shared-replay-store.ts";
-import { withSharedReplays } from "./ledger/shared-replays.ts";
+import { tellOfPredecessor, withSharedReplays } from "./ledger/shared-replays.ts";
 import { deriveSecret } from "./pepper.ts";
 import type { GatewayTelemetry } from "./telemetry/create-telemetry.ts";
 
@@ -29,20 +31,25 @@ export async function startLedger(
   const { database, telemetry, clock, pepper } = parts;
   const { log } = telemetry;
   const onDatabaseError = (error: unknown) => telemetry.ledgerWriteFailed("database", error);
+  const directory = join(dataDir, "journal");
   const journal = await openJournal({
-    directory: join(dataDir, "journal"),
+    directory,
     maxFileBytes: journalMaxBytes + JOURNAL_RESERVE_BYTES + replay.maxBytes,
     replayLimits: replay,
     onWriteError: (error) => telemetry.ledgerWriteFailed("journal", error),
   });
   const seal = createReplaySeal(deriveSecret(pepper, "answers for replay"));
   const local = createReplayJournal({ journal, seal, clock, answerTtlMs: replay.answerTtlMs });
-  const replays = database.kind === "postgres" ? shareReplays(local, { database, telemetry, replay }) : local;
+  const shared =
+    database.kind === "postgres"
+      ? await shareReplays(local, { database, telemetry, replay, directory })
+      : { replays: local, tellOfPredecessor: () => {} };
+  const { replays } = shared;
   const ledger = await createJournalLedger({
     journal,
     replays,
     database,
-    settleOrphan,
+    ...{ settleOrphan, interruptedCall },
     maxJournalBytes: journalMaxBytes,
     isSchemaKnown: () => database.isOpen,
     onWriteError: onDatabaseError,
@@ -52,25 +59,37 @@ export async function startLedger(
     onLate: (rows) => log.error("ledger_rows_late", { rows: rows.length }),
     onRecovered: ({ orphans, rows }) => log.warn("journal_recovered", { orphans, rows }),
   });
+  shared.tellOfPredecessor();
   return { ledger, replays };
 }
 
 /** Replicas learn of each other's repeatable calls through the database. */
-function shareReplays(
+async function shareReplays(
   local: ReplayJournal,
   parts: {
     readonly database: EventualDatabase;
     readonly telemetry: GatewayTelemetry;
     readonly replay: Config["replay"];
+    /** Of the journal. */
+    readonly directory: string;
   },
-): ReplayJournal {
-  const { database, telemetry, replay } = parts;
+): Promise<{ readonly replays: ReplayJournal; readonly tellOfPredecessor: () => void }> {
+  const { database, telemetry, replay, directory } = parts;
   const owner = newId();
+  const onUnavailable = (error: unknown) => telemetry.log.warn("shared_replays_unavailable", {}, error);
+  // On a full disk the next start knows of no predecessor: others then wait for the calls of this process in vain.
+  const predecessor = await succeedOwner(directory, owner).catch(onUnavailable);
   const claimTtlMs = Math.max(replay.answerTtlMs, DEFAULT_REPLAY_TTL_MS);
   const { answerTtlMs } = replay;
-  return withSharedReplays(local, {
-    owner,
-    store: createSharedReplayStore({ database, owner, claimTtlMs, answerTtlMs, limits: replay }),
-    onUnavailable: (error) => telemetry.log.warn("shared_replays_unavailable", {}, error),
-  });
+  const storeOf = (process: string) =>
+    createSharedReplayStore({ database, owner: process, claimTtlMs, answerTtlMs, limits: replay });
+  return {
+    replays: withSharedReplays(local, { owner, store: storeOf(owner), onUnavailable }),
+    tellOfPredecessor() {
+      if (!predecessor) return;
+      // Who cannot open the database says so elsewhere.
+      const tell = () => tellOfPredecessor(local, storeOf(predecessor)).catch(onUnavailable);
+      void database.opened.then(tell, () => {});
+    },
+  };
 }

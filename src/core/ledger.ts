@@ -1,4 +1,5 @@
 import type { ErrorReason } from "./error-table.ts";
+import type { AttemptReport } from "./gateway.ts";
 import type { PicoUsd } from "./money.ts";
 import type { Price, UnitPrices } from "./price.ts";
 import type { ReceivedOutput } from "./provider-error.ts";
@@ -31,6 +32,11 @@ export interface AttemptIntent {
   readonly occurredAt: Date;
   /** Estimate of the input, for what is never heard of again. */
   readonly estimatedTokensIn: number;
+  /**
+   * The attempts of the request that ended before this one, should the process die and the call be repeated. Undefined
+   * when nobody can repeat it.
+   */
+  readonly earlierAttempts?: readonly AttemptReport[] | undefined;
 }
 
 export type AttemptOutcomeKind = "succeeded" | "failed" | "cancelled";

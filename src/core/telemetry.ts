@@ -81,8 +81,20 @@ export interface AttemptTelemetry {
   /** W3C headers to send to the provider; empty when tracing is off. */
   readonly traceHeaders: Readonly<Record<string, string>>;
   firstToken(timeToFirstTokenMs: number): void;
-  finished(outcome: AttemptOutcome): void;
+  /** It is over for its request. `toBeDrained`: what it costs is not final, but told by `drained`. */
+  finished(outcome: AttemptOutcome, toBeDrained?: boolean): void;
+  /** After such a `finished`, once: what it came to to read the call to its end, and what is on the ledger now. */
+  drained(end: DrainEnd, inForce: AttemptOutcome): void;
 }
+
+/**
+ * What it came to to read a call to its end for its usage, although its request was over.
+ * - `reported`: the provider stated the usage. - `estimated`: it did not; all that came was counted.
+ * - `not_billed`: it refused the call after all. - `closed`: a bound of drains, or the process's grace, came before the
+ * end; what had come was counted. - `no_room`: not begun, since as many were under way as may be, or the process ends.
+ * - `failed`: what it came to could not be put on the ledger, where the first estimate stays.
+ */
+export type DrainEnd = "reported" | "estimated" | "not_billed" | "closed" | "no_room" | "failed";
 
 export interface RequestEnd {
   readonly error: GatewayError | undefined;

@@ -144,6 +144,7 @@ async function tryChain<A extends Answered>(
       hedgeAfterMs: dependencies.router.policyOf(execution.call.model).hedgeAfterMs,
       input: execution.call.input,
       claim: execution.record?.claim,
+      earlierAttempts: () => execution.record && outcomes.map(toAttemptReport),
       onAttempt: ({ outcome, durable }) => {
         outcomes.push(outcome);
         writes.push(durable);

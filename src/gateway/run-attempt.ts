@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { StreamDelta } from "../core/completion.ts";
-import type { GatewayCall } from "../core/gateway.ts";
+import type { AttemptReport, GatewayCall } from "../core/gateway.ts";
 import { newId } from "../core/ids.ts";
 import type { AttemptIntent, AttemptOutcome, CallMethod, Ledger } from "../core/ledger.ts";
 import type { ModelInput } from "../core/model-input.ts";
@@ -10,6 +10,7 @@ import type { PriceBook } from "../core/price.ts";
 import type { CallTimeouts, CancelledStreams, Provider, ProviderCallFrame } from "../core/provider.ts";
 import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { Claim } from "../core/replay.ts";
+import type { AttemptTelemetry, DrainEnd } from "../core/telemetry.ts";
 import type { UsageReport } from "../core/usage.ts";
 import type { UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
@@ -78,6 +79,7 @@ export interface AttemptOptions<A extends Answered> {
   /** False when another candidate was faster. Undefined: there is no other. */
   readonly mayDeliver: (() => boolean) | undefined;
   readonly claim: Claim | undefined;
+  readonly earlierAttempts: readonly AttemptReport[] | undefined;
 }
 
 export interface AttemptDependencies {
@@ -138,7 +140,7 @@ export async function runAttempt<A extends Answered>(
     const durable = ledger.settle(outcome);
     // It is awaited before the answer; until then a rejection must not count as unhandled.
     durable.catch(() => {});
-    telemetry.finished(outcome);
+    telemetry.finished(outcome, upstream.detached || upstream.foundNoRoom);
     return { outcome, durable };
   };
 
@@ -158,7 +160,8 @@ export async function runAttempt<A extends Answered>(
   if (!upstream.detached) upstream.end();
   const { result, ...end } = over;
   const settled = await settle(result);
-  if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome });
+  if (upstream.foundNoRoom) telemetry.drained("no_room", settled.outcome);
+  if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome, telemetry });
   return { ...end, ...settled };
 }
 
@@ -216,21 +219,30 @@ async function drain<A extends Answered>(
     readonly upstream: Upstream;
     readonly settled: { readonly outcome: AttemptOutcome; readonly durable: Promise<void> };
     readonly toOutcome: (result: AttemptResult, maxMs: number) => Promise<AttemptOutcome>;
+    readonly telemetry: AttemptTelemetry;
   },
 ): Promise<void> {
-  const { calling, upstream, settled, toOutcome } = detached;
+  const { calling, upstream, settled, toOutcome, telemetry } = detached;
   try {
     const { result } = await calling;
     const final = await toOutcome(result, MAX_COUNT_MS);
     await settled.durable;
     // For the caller it stays what it was: given up, and when.
     const { outcome, errorReason, latencyMs, timeToFirstTokenMs } = settled.outcome;
-    await ledger.correct({ ...final, outcome, errorReason, latencyMs, timeToFirstTokenMs });
+    const corrected = { ...final, outcome, errorReason, latencyMs, timeToFirstTokenMs };
+    await ledger.correct(corrected);
+    telemetry.drained(drainEnd(final, upstream), corrected);
   } catch (error) {
     drains.failed(error);
+    telemetry.drained("failed", settled.outcome);
   } finally {
     upstream.end();
   }
+}
+
+function drainEnd({ usageSource }: AttemptOutcome, { signal }: Upstream): DrainEnd {
+  if (usageSource === "none") return "not_billed";
+  return usageSource === "estimated" && signal.aborted ? "closed" : usageSource;
 }
 
 /** The request ended before its intent was on the ledger: nothing is sent, and that is what gets settled. */
@@ -259,7 +271,7 @@ function createIntent<A extends Answered>(
   prices: PriceBook,
   occurredAt: Date,
 ): AttemptIntent {
-  const { method, call, candidate, ordinal, streamed, estimatedTokensIn } = options;
+  const { method, call, candidate, ordinal, streamed, estimatedTokensIn, earlierAttempts } = options;
   return {
     method,
     attemptId: newId(),
@@ -274,6 +286,7 @@ function createIntent<A extends Answered>(
     streamed,
     occurredAt,
     estimatedTokensIn,
+    earlierAttempts,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { ContextWindows } from "../core/context-windows.ts";
 import { GatewayError } from "../core/errors.ts";
-import type { GatewayCall } from "../core/gateway.ts";
+import type { AttemptReport, GatewayCall } from "../core/gateway.ts";
 import type { CallMethod } from "../core/ledger.ts";
 import type { ModelInput } from "../core/model-input.ts";
 import type { Candidate } from "../core/model-name.ts";
@@ -51,6 +51,8 @@ export interface ChainOptions<A extends Answered> {
   readonly invoke: Invoke<A>;
   /** Goes on the ledger with the first attempt. */
   readonly claim: Claim | undefined;
+  /** Those that have ended, when the call may be repeated. */
+  readonly earlierAttempts: () => readonly AttemptReport[] | undefined;
   /** Asked after a token reached the caller: then there is no retry, and only when it may start anew a fallback. */
   readonly mayRestart: (() => boolean) | undefined;
   /** After so long without an answer or a first token the next candidate is asked as well. Undefined: never. */
@@ -269,6 +271,7 @@ async function attemptWithPermit<A extends Answered>(
       invoke: options.invoke,
       mayDeliver: options.mayDeliver,
       claim: options.claim,
+      earlierAttempts: options.earlierAttempts(),
     });
   } catch (error) {
     permit.neutral();

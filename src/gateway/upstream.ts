@@ -9,6 +9,8 @@ export interface Upstream {
   readonly onSent: (() => void) | undefined;
   /** The request is over and the call goes on: nothing is delivered any more. */
   readonly detached: boolean;
+  /** It was closed with its request, and would have been detached had there been room. */
+  readonly foundNoRoom: boolean;
   /** Resolves with the end of the request once the call is detached; of most calls never. */
   readonly whenDetached: Promise<ProviderError> | undefined;
   /** So many bytes of output came in all; too many close a detached call. */
@@ -23,6 +25,7 @@ export function createUpstream(requestSignal: AbortSignal): Upstream {
     signal: requestSignal,
     onSent: undefined,
     detached: false,
+    foundNoRoom: false,
     whenDetached: undefined,
     received() {},
     end() {},
@@ -35,10 +38,13 @@ export function createDrainedUpstream(requestSignal: AbortSignal, drains: Drains
   const { promise: whenDetached, resolve } = Promise.withResolvers<ProviderError>();
   let sent = false;
   let permit: DrainPermit | undefined;
+  let foundNoRoom = false;
   const close = () => controller.abort(closedError());
   const onRequestOver = () => {
     const reason: unknown = requestSignal.reason;
-    permit = sent && reason instanceof ProviderError ? drains.begin(close) : undefined;
+    const isDrained = sent && reason instanceof ProviderError;
+    permit = isDrained ? drains.begin(close) : undefined;
+    foundNoRoom = isDrained && !permit;
     if (permit) resolve(reason as ProviderError);
     else controller.abort(reason);
   };
@@ -51,6 +57,9 @@ export function createDrainedUpstream(requestSignal: AbortSignal, drains: Drains
     },
     get detached() {
       return permit !== undefined;
+    },
+    get foundNoRoom() {
+      return foundNoRoom;
     },
     whenDetached,
     received(outputBytes) {

@@ -1,4 +1,6 @@
+import type { AttemptReport } from "../core/gateway.ts";
 import type { AttemptIntent } from "../core/ledger.ts";
+import type { PicoUsd } from "../core/money.ts";
 import type { Price, UnitPrices } from "../core/price.ts";
 
 /** Intents and prices as the journal keeps them: JSON with bigints and instants as text. */
@@ -31,6 +33,7 @@ export function encodeIntent(intent: AttemptIntent): string {
     priceId: intent.price?.priceId,
     // As it would be anyway: `JSON.stringify` takes a third of the time for what has no Date in it.
     occurredAt: intent.occurredAt.toISOString(),
+    earlierAttempts: intent.earlierAttempts?.map(encodeReport),
   });
 }
 
@@ -42,9 +45,23 @@ export function decodeIntent(json: string, prices: ReadonlyMap<string, Price>): 
     ...stored,
     endUser: stored.endUser,
     occurredAt: new Date(stored.occurredAt),
+    earlierAttempts: stored.earlierAttempts?.map(decodeReport),
     price: priceId === undefined ? undefined : prices.get(priceId),
   };
 }
+
+const encodeReport = (report: AttemptReport): Stored<AttemptReport> => ({
+  ...report,
+  costPicoUsd: report.costPicoUsd?.toString(),
+});
+
+/** Of JSON, where the cost is text. */
+export const decodeReport = <T extends { readonly costPicoUsd?: PicoUsd | string | undefined }>(
+  stored: T,
+) => ({
+  ...stored,
+  costPicoUsd: stored.costPicoUsd === undefined ? undefined : BigInt(stored.costPicoUsd),
+});
 
 /** What JSON makes of a type: text for bigints and instants. */
 type Stored<T> = T extends bigint | Date

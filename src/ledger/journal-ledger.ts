@@ -8,19 +8,14 @@ import type { JournalView } from "./journal-check.ts";
 import { encodeIntent, encodePrice } from "./journal-codec.ts";
 import type { JournalOperation } from "./journal-store.ts";
 import type { LedgerDatabase } from "./ledger-database.ts";
-import { type Recovered, recoverJournal, type SettleOrphan } from "./recover-journal.ts";
-import type { ReplayJournal } from "./replay-journal.ts";
+import { type Recovered, type RecoveryOptions, recoverJournal } from "./recover-journal.ts";
 import { createShipper, type ShipperOptions } from "./shipper.ts";
 import { assertStorable, chargeToJson, requestToJson } from "./stored-rows.ts";
 
-export interface JournalLedgerOptions extends ShipperOptions {
+export interface JournalLedgerOptions extends ShipperOptions, RecoveryOptions {
   /** Belongs to this ledger from now on: `close` closes it. */
   readonly journal: Journal;
   readonly database: Pick<LedgerDatabase, "query" | "sync">;
-  /** Makes the outcome of an attempt that no process lived to see. */
-  readonly settleOrphan: SettleOrphan;
-  /** Keeps what repetitions of requests get; without it, `claim` and `ending` are ignored. */
-  readonly replays?: ReplayJournal;
   /** Attempts that may be open, or waiting for the journal, before `open` refuses. @default 10,000 */
   readonly maxPending?: number;
   /** Rows that may wait in the journal for the database before `open` refuses. @default 200,000 */
@@ -71,7 +66,7 @@ const DEFAULT_CLOSE_TIMEOUT_MS = 10_000;
 export async function createJournalLedger(options: JournalLedgerOptions): Promise<JournalLedger> {
   const { journal, replays, isSchemaKnown = () => true } = options;
   const shipper = createShipper(journal, options.database, options);
-  const recovered = await recoverJournal(journal, options.settleOrphan);
+  const recovered = await recoverJournal(journal, options);
   for (const price of recovered.prices) shipper.remember(price);
   if (recovered.orphans > 0 || recovered.rows > 0) options.onRecovered?.(recovered);
   shipper.wake();

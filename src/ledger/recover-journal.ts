@@ -1,11 +1,21 @@
 import type { AttemptIntent, AttemptOutcome } from "../core/ledger.ts";
 import type { Price } from "../core/price.ts";
 import type { ReceivedOutput } from "../core/provider-error.ts";
+import type { Conclusion } from "../core/replay.ts";
 import type { Journal } from "./journal.ts";
 import { decodeIntent, decodePrice } from "./journal-codec.ts";
+import type { ReplayJournal } from "./replay-journal.ts";
+import type { ReplayOperation } from "./replay-table.ts";
 import { chargeToJson, requestToJson } from "./stored-rows.ts";
 
-export type SettleOrphan = (intent: AttemptIntent, received: ReceivedOutput) => AttemptOutcome;
+export interface RecoveryOptions {
+  /** Makes the outcome of an attempt that no process lived to see. */
+  readonly settleOrphan: (intent: AttemptIntent, received: ReceivedOutput) => AttemptOutcome;
+  /** Keeps what repetitions of requests get; without it, `claim` and `ending` are ignored. */
+  readonly replays?: ReplayJournal;
+  /** Makes what repetitions get of a call that no process lived to end. Without it, they learn only that. */
+  readonly interruptedCall?: (orphans: readonly AttemptOutcome[]) => Conclusion;
+}
 
 /** What a start found in the journal. */
 export interface Recovered {
@@ -24,20 +34,26 @@ export interface Recovered {
  * a request's row is written after the outcomes of its attempts. The row's id is that of its last attempt, so a
  * recovery from a copy of the same journal writes the same rows.
  */
-export async function recoverJournal(journal: Journal, settleOrphan: SettleOrphan): Promise<Recovered> {
+export async function recoverJournal(journal: Journal, options: RecoveryOptions): Promise<Recovered> {
   const { content } = journal;
   const prices = new Map(content.prices.map(decodePrice).map((price) => [price.priceId, price]));
   const requests = new Map<string, AttemptOutcome[]>();
   for (const { json, outputBytes, deltas } of content.intents) {
-    const outcome = settleOrphan(decodeIntent(json, prices), { outputBytes, deltas });
+    const outcome = options.settleOrphan(decodeIntent(json, prices), { outputBytes, deltas });
     const request = JSON.stringify([outcome.intent.apiKeyId, outcome.intent.requestId]);
     requests.set(request, [...(requests.get(request) ?? []), outcome]);
   }
-  await Promise.all([...requests.values()].map((outcomes) => settleRequest(journal, outcomes)));
+  const lost = [...requests.values()];
+  const told = await Promise.all(lost.map((outcomes) => toldToRepetitions(outcomes, options)));
+  await Promise.all(lost.map((outcomes, index) => settleRequest(journal, outcomes, told[index])));
   return { orphans: content.intents.length, rows: content.rows, prices: [...prices.values()] };
 }
 
-async function settleRequest(journal: Journal, outcomes: readonly AttemptOutcome[]): Promise<void> {
+async function settleRequest(
+  journal: Journal,
+  outcomes: readonly AttemptOutcome[],
+  told: ReplayOperation | undefined,
+): Promise<void> {
   const charges = outcomes.map(
     (outcome) =>
       ({
@@ -52,7 +68,19 @@ async function settleRequest(journal: Journal, outcomes: readonly AttemptOutcome
   const request = intents.at(-1);
   if (!request) return;
   const row = { kind: "row", table: "request_log", priceId: undefined, attemptId: undefined } as const;
-  await journal.add([...charges, { ...row, json: lostRequestToJson(request) }], "keep");
+  const rows = [...charges, { ...row, json: lostRequestToJson(request) }];
+  await journal.add(told ? [...rows, told] : rows, "keep");
+}
+
+/** Of the call that can be repeated: one that nobody can repeat may share its request id. */
+async function toldToRepetitions(
+  outcomes: readonly AttemptOutcome[],
+  { replays, interruptedCall }: RecoveryOptions,
+): Promise<ReplayOperation | undefined> {
+  const orphans = outcomes.filter(({ intent }) => intent.earlierAttempts);
+  const [orphan] = orphans;
+  if (!orphan || !replays || !interruptedCall) return undefined;
+  return await replays.interruptedOperation(orphan.intent, interruptedCall(orphans));
 }
 
 function lostRequestToJson(lastAttempt: AttemptIntent): string {

@@ -1,6 +1,7 @@
 import type { AttemptReport } from "../core/gateway.ts";
 import type { Conclusion } from "../core/replay.ts";
 import { decodeVector, encodeVector } from "../core/vector-codec.ts";
+import { decodeReport } from "./journal-codec.ts";
 
 /**
  * How a call ended, as JSON. All of it is text, numbers and flags, but for costs (bigint), bytes of images and vectors
@@ -39,9 +40,5 @@ function toJson(_name: string, value: unknown): unknown {
 }
 
 function withCosts<T extends { readonly attempts: readonly AttemptReport[] }>(stored: T): T {
-  const attempts = stored.attempts.map(({ costPicoUsd, ...attempt }) => ({
-    ...attempt,
-    costPicoUsd: costPicoUsd === undefined ? undefined : BigInt(costPicoUsd),
-  }));
-  return { ...stored, attempts };
+  return { ...stored, attempts: stored.attempts.map(decodeReport) };
 }

@@ -5,7 +5,7 @@ import type { CallMemory, Claim, Conclusion, Ending, Remembered } from "../core/
 import type { Journal } from "./journal.ts";
 import { decodeConclusion, encodeConclusion } from "./replay-codec.ts";
 import type { ReplaySeal } from "./replay-seal.ts";
-import type { ReplayOperation } from "./replay-table.ts";
+import type { ReplayOperation, StoredReplay } from "./replay-table.ts";
 
 export interface ReplayJournalOptions {
   readonly journal: Journal;
@@ -23,8 +23,17 @@ export interface ReplayJournal extends CallMemory {
   claimOperation(claim: Claim): ReplayOperation;
   /** To become durable with the request's row. */
   endOperation(ending: Ending): ReplayOperation;
+  /**
+   * To become durable with the records of a claimed call that was interrupted; undefined when nothing would be told of it.
+   */
+  interruptedOperation(
+    call: Pick<Claim, "apiKeyId" | "requestId">,
+    conclusion: Conclusion,
+  ): Promise<ReplayOperation | undefined>;
   /** Told when an operation of `endOperation` is durable. */
   durable(claim: Claim, operation: ReplayOperation): void;
+  /** What is durable of it here. */
+  find(call: Pick<Claim, "apiKeyId" | "requestId">): Promise<StoredReplay | undefined>;
   /** What was sealed for the claim; undefined when it cannot be read. */
   open(sealed: Uint8Array, claim: Claim): Conclusion | undefined;
   /** Stops forgetting what expires. */
@@ -53,13 +62,22 @@ export function createReplayJournal(options: ReplayJournalOptions): ReplayJourna
     return plain.byteLength > maxAnswerBytes ? undefined : seal.seal(plain, ownerOf(claim));
   };
 
+  const concludeOperation = (
+    end: Pick<Extract<ReplayOperation, { kind: "conclude" }>, "callKey" | "ended" | "sealed">,
+  ): ReplayOperation => ({
+    ...{ kind: "conclude", ...end },
+    ...{ nowMs: nowMs(), expiresAtMs: nowMs() + answerTtlMs },
+  });
+
   const open = (sealed: Uint8Array, claim: Claim): Conclusion | undefined => {
     const plain = seal.open(sealed, ownerOf(claim));
     return plain && decodeConclusion(plain);
   };
 
+  const find: ReplayJournal["find"] = (call) => journal.recall(callKeyOf(call), nowMs());
+
   return {
-    open,
+    ...{ find, open },
     durable: () => {},
     withdraw: () => {},
     claimOperation: (claim) => ({
@@ -73,16 +91,23 @@ export function createReplayJournal(options: ReplayJournalOptions): ReplayJourna
       const callKey = callKeyOf(ending.claim);
       if (ending.conclusion === "forgotten") return { kind: "release", callKey };
       const sealed = sealConclusion(ending);
-      return { kind: "conclude", callKey, sealed, nowMs: nowMs(), expiresAtMs: nowMs() + answerTtlMs };
+      return concludeOperation({ callKey, ended: true, sealed });
+    },
+    async interruptedOperation(call, conclusion) {
+      const callKey = callKeyOf(call);
+      const stored = await find(call);
+      if (!stored || stored.concluded) return undefined;
+      const sealed = sealConclusion({ claim: { ...call, fingerprint: stored.fingerprint }, conclusion });
+      return sealed && concludeOperation({ callKey, ended: false, sealed });
     },
     async recall(claim): Promise<Remembered | undefined> {
-      const stored = await journal.recall(callKeyOf(claim), nowMs()).catch((cause: unknown) => {
+      const stored = await find(claim).catch((cause: unknown) => {
         throw new GatewayError("LEDGER_UNAVAILABLE", "the ledger cannot be read now", { cause });
       });
       if (!stored) return undefined;
       const { fingerprint, concluded, sealed } = stored;
-      if (!concluded) return { fingerprint, conclusion: "unknown" };
-      return { fingerprint, conclusion: (sealed && open(sealed, { ...claim, fingerprint })) ?? "not_kept" };
+      const told = sealed && open(sealed, { ...claim, fingerprint });
+      return { fingerprint, conclusion: told ?? (concluded ? "not_kept" : "unknown") };
     },
     stop: () => clearInterval(sweep),
   };
@@ -91,6 +116,6 @@ export function createReplayJournal(options: ReplayJournalOptions): ReplayJourna
 /** Neither part of the first two can contain the space. */
 const ownerOf = ({ apiKeyId, requestId, fingerprint }: Claim) => `${apiKeyId} ${requestId} ${fingerprint}`;
 
-function callKeyOf({ apiKeyId, requestId }: Claim): Uint8Array {
+function callKeyOf({ apiKeyId, requestId }: Pick<Claim, "apiKeyId" | "requestId">): Uint8Array {
   return new Uint8Array(hash("sha256", `${apiKeyId} ${requestId}`, "buffer").subarray(0, CALL_KEY_BYTES));
 }

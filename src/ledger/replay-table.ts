@@ -14,6 +14,8 @@ export type ReplayOperation =
   | {
       readonly kind: "conclude";
       readonly callKey: Uint8Array;
+      /** False when it was interrupted: without an answer that is what remains to be known of it. */
+      readonly ended: boolean;
       readonly sealed: Uint8Array | undefined;
       readonly nowMs: number;
       readonly expiresAtMs: number;
@@ -82,7 +84,7 @@ export function createReplayTable(database: DatabaseSync, limits: ReplayLimits):
      WHERE call_key = ?`,
   );
   const conclude = database.prepare(
-    "UPDATE claim SET concluded = 1, position = ? WHERE call_key = ? RETURNING claim_id",
+    "UPDATE claim SET concluded = ?, position = ? WHERE call_key = ? RETURNING claim_id",
   );
   const insertAnswer = database.prepare("INSERT INTO answer VALUES (?, ?, ?, ?, ?)");
   const sweepClaims = createSweep(database, { table: "claim", order: "claim_id", size: "1" });
@@ -107,9 +109,9 @@ export function createReplayTable(database: DatabaseSync, limits: ReplayLimits):
           claimed += 1;
           return void insertClaim.run(operation.callKey, operation.fingerprint, operation.expiresAtMs);
         case "conclude": {
-          const { callKey, sealed, expiresAtMs } = operation;
+          const { callKey, ended, sealed, expiresAtMs } = operation;
           const bytes = (sealed?.byteLength ?? 0) + ANSWER_OVERHEAD_BYTES;
-          const claim = conclude.get(sealed ? position + bytes : null, callKey);
+          const claim = conclude.get(Number(ended), sealed ? position + bytes : null, callKey);
           if (!claim || !sealed) return;
           position += bytes;
           answered += 1;

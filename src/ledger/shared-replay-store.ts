@@ -1,7 +1,7 @@
 import type { Claim } from "../core/replay.ts";
 import { createGrouped } from "./grouped.ts";
 import type { LedgerDatabase, SqlQuery } from "./ledger-database.ts";
-import type { ReplayLimits } from "./replay-table.ts";
+import type { ReplayLimits, StoredReplay } from "./replay-table.ts";
 
 /** What the table `repeated_request` says of a request id that another call has. */
 export interface SharedReplay {
@@ -13,6 +13,9 @@ export interface SharedReplay {
   readonly overdue: boolean;
   readonly sealed: Uint8Array | undefined;
 }
+
+/** How a call ended, as far as it is told. */
+export type SharedEnd = Pick<StoredReplay, "sealed"> & { readonly ended: boolean };
 
 export interface SharedReplayStoreOptions {
   readonly database: Pick<LedgerDatabase, "query">;
@@ -29,10 +32,12 @@ export interface SharedReplayStore {
   /** True when the call is this process's from now on; for so long at most it runs. */
   claim(claim: Claim, runMs: number): Promise<boolean>;
   find(claim: Claim): Promise<SharedReplay | undefined>;
-  /** Only of a call that is this process's. */
-  conclude(claim: Claim, sealed: Uint8Array | undefined): Promise<void>;
+  /** Only of a call that is this process's. `ended` is false when it was interrupted, and is over all the same. */
+  conclude(claim: Claim, end: SharedEnd): Promise<void>;
   /** Only of a call that is this process's. */
   release(claim: Claim): Promise<void>;
+  /** Calls that are this process's and run, for all that is told of them; the newest, so many at most. */
+  running(limit: number): Promise<readonly Claim[]>;
   /** Forgets what has expired or is too much, in small steps, unless another process is at it. */
   sweep(): Promise<void>;
 }
@@ -68,12 +73,17 @@ const FIND = `
   FROM repeated_request WHERE api_key_id = $1 AND request_id = $2 AND expires_at > now()`;
 
 const CONCLUDE = `
-  UPDATE repeated_request AS r SET concluded = true,
+  UPDATE repeated_request AS r SET concluded = e.ended, run_until = now(),
     sealed = decode(nullif(e.sealed, ''), 'base64'),
     sealed_bytes = CASE WHEN e.sealed <> '' THEN length(decode(e.sealed, 'base64')) END,
     sealed_until = CASE WHEN e.sealed <> '' THEN now() + $5::float8 * interval '1 millisecond' END
-  FROM unnest($1::text[], $2::text[], $3::text[]) AS e (api_key_id, request_id, sealed), ${QUICKLY}
+  FROM unnest($1::text[], $2::text[], $3::text[], $6::boolean[]) AS e (api_key_id, request_id, sealed, ended), ${QUICKLY}
   WHERE r.api_key_id = e.api_key_id AND r.request_id = e.request_id AND r.owner = $4::uuid`;
+
+const RUNNING = `
+  SELECT api_key_id, request_id, fingerprint FROM repeated_request
+  WHERE owner = $1::uuid AND NOT concluded AND run_until > now() AND expires_at > now()
+  ORDER BY sequence DESC LIMIT $2::bigint`;
 
 const RELEASE = `
   DELETE FROM repeated_request AS r USING unnest($1::text[], $2::text[]) AS e (api_key_id, request_id), ${QUICKLY}
@@ -122,10 +132,10 @@ export function createSharedReplayStore(options: SharedReplayStoreOptions): Shar
     return items.map(({ claim }) => mine.has(`${claim.apiKeyId} ${claim.requestId}`));
   });
 
-  const ends = createGrouped(async (items: readonly { claim: Claim; sealed: string }[]) => {
+  const ends = createGrouped(async (items: readonly { claim: Claim; sealed: string; ended: boolean }[]) => {
     const [keys, ids] = [items.map(({ claim }) => claim.apiKeyId), items.map(({ claim }) => claim.requestId)];
-    const sealed = items.map((item) => item.sealed);
-    await query(CONCLUDE, [keys, ids, sealed, owner, String(answerTtlMs)], "replay_conclude");
+    const [sealed, ended] = [items.map((item) => item.sealed), items.map((item) => String(item.ended))];
+    await query(CONCLUDE, [keys, ids, sealed, owner, String(answerTtlMs), ended], "replay_conclude");
     return items.map(() => undefined);
   });
 
@@ -143,9 +153,17 @@ export function createSharedReplayStore(options: SharedReplayStoreOptions): Shar
         }
       );
     },
-    async conclude(claim, sealed) {
+    async conclude(claim, { ended, sealed }) {
       if (ends.waiting >= MAX_WAITING_ENDS) throw new RangeError("too many answers wait for the database");
-      await ends.add({ claim, sealed: Buffer.from(sealed ?? []).toString("base64") });
+      await ends.add({ claim, ended, sealed: Buffer.from(sealed ?? []).toString("base64") });
+    },
+    async running(limit) {
+      const rows = await query(RUNNING, [owner, String(limit)]);
+      return rows.map((row) => ({
+        apiKeyId: String(row.api_key_id),
+        requestId: String(row.request_id),
+        fingerprint: String(row.fingerprint),
+      }));
     },
     async release({ apiKeyId, requestId }) {
       await query(RELEASE, [[apiKeyId], [requestId], owner], "replay_release");

@@ -89,7 +89,7 @@ export function withSharedReplays(local: ReplayJournal, options: SharedReplaysOp
     },
     durable(claim, operation) {
       if (operation.kind === "release") inBackground(store.release(claim));
-      else if (operation.kind === "conclude") inBackground(store.conclude(claim, operation.sealed));
+      else if (operation.kind === "conclude") inBackground(store.conclude(claim, operation));
     },
     stop() {
       clearInterval(sweep);
@@ -107,11 +107,32 @@ function read(
     open,
   }: { readonly claim: Claim; readonly owner: string; readonly open: ReplayJournal["open"] },
 ): Remembered | "running" | undefined {
-  if (concluded) return { fingerprint, conclusion: (sealed && open(sealed, claim)) ?? "not_kept" };
+  const told = sealed && open(sealed, claim);
+  if (concluded) return { fingerprint, conclusion: told ?? "not_kept" };
   // Claimed by this process, too late to be heard of: no such call runs here.
   if (found.owner === owner && !overdue) return undefined;
-  if (overdue || fingerprint !== claim.fingerprint) return { fingerprint, conclusion: "unknown" };
+  if (overdue || fingerprint !== claim.fingerprint) return { fingerprint, conclusion: told ?? "unknown" };
   return "running";
+}
+
+/** Of a process's calls that were under way at once, so many are told of after its death. */
+const MAX_TOLD = 1_000;
+
+/**
+ * Tells the other processes what the journal knows of calls that its last process did not live to tell the end of: the
+ * start has settled those that it interrupted. What the journal does not know stays as it is.
+ */
+export async function tellOfPredecessor(
+  local: Pick<ReplayJournal, "find">,
+  predecessor: Pick<SharedReplayStore, "running" | "conclude">,
+): Promise<void> {
+  const tell = async (claim: Claim): Promise<void> => {
+    const stored = await local.find(claim);
+    if (stored?.fingerprint !== claim.fingerprint) return;
+    const { concluded: ended, sealed } = stored;
+    if (ended || sealed) await predecessor.conclude(claim, { ended, sealed });
+  };
+  await Promise.all((await predecessor.running(MAX_TOLD)).map(tell));
 }
 
 async function withinTime<T>(work: Promise<T>, maxMs: number): Promise<T> {

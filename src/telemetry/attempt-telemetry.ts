@@ -29,10 +29,15 @@ export function createAttemptTelemetry(context: AttemptContext): AttemptTelemetr
       );
       span.firstToken();
     },
-    finished(outcome) {
+    finished(outcome, toBeDrained = false) {
       countAttempt(context, outcome);
-      countMoney(context, outcome);
+      // A counter cannot take an estimate back.
+      if (!toBeDrained) countMoney(context, outcome);
       span.end(outcome);
+    },
+    drained(end, inForce) {
+      metrics.drains.inc({ provider: attempt.provider, outcome: end });
+      countMoney(context, inForce);
     },
   };
 }

@@ -34,6 +34,8 @@ export interface GatewayTelemetry extends Telemetry {
   readonly log: Log;
   /** Where the ledger's gauges come from; before it is told they are 0. */
   observeLedger(read: () => LedgerState): void;
+  /** Where the number of calls comes from that are being drained; before it is told it is 0. */
+  observeDrains(read: () => number): void;
   /** A reload took effect, but for the settings named, which differ and need a restart. */
   configReloaded(reload: { readonly needRestart: readonly string[] }): void;
   /** A reload changed nothing, since the configuration is wrong: in these ways, if they are known. */
@@ -59,7 +61,13 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
   const { version, clock = systemClock } = options;
   let inFlight = 0;
   let readLedger = (): LedgerState => NO_LEDGER;
-  const metrics = createMetrics({ version, inFlight: () => inFlight, ledger: () => readLedger() });
+  let readDrains = (): number => 0;
+  const metrics = createMetrics({
+    version,
+    inFlight: () => inFlight,
+    drains: () => readDrains(),
+    ledger: () => readLedger(),
+  });
   const metricsText = createMetricsRenderer(metrics.registry);
   const redactor = createRedactor(options.secrets);
   const log = createLog({
@@ -84,6 +92,9 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
     metricsText,
     observeLedger(read) {
       readLedger = read;
+    },
+    observeDrains(read) {
+      readDrains = read;
     },
     requestStarted(start) {
       inFlight++;

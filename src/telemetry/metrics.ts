@@ -29,6 +29,8 @@ export interface MetricsOptions {
   /** Asked at every scrape. */
   readonly inFlight: () => number;
   /** Asked at every scrape. */
+  readonly drains: () => number;
+  /** Asked at every scrape. */
   readonly ledger: () => LedgerState;
 }
 
@@ -140,6 +142,12 @@ function createAttemptMetrics(registers: Registries) {
       labelNames: ["provider", "error_type"],
       registers,
     }),
+    drains: new Counter({
+      name: "llm_gateway_drains_total",
+      help: "Calls to providers that were to be read to their end after their request was over, by what came of it (reported, estimated, not_billed, closed, no_room, failed).",
+      labelNames: ["provider", "outcome"],
+      registers,
+    }),
     timeToFirstToken: new Histogram({
       name: "llm_gateway_time_to_first_token_seconds",
       help: "Time from a streamed call to a provider to its first token.",
@@ -149,13 +157,13 @@ function createAttemptMetrics(registers: Registries) {
     }),
     tokens: new Counter({
       name: "llm_gateway_tokens_total",
-      help: "Tokens in disjoint kinds: in = uncached + cache_read + cache_write, out = text + reasoning.",
+      help: "Tokens in disjoint kinds: in = uncached + cache_read + cache_write, out = text + reasoning. Of a drained call when its drain has ended.",
       labelNames: ["provider", "model", "direction", "kind"],
       registers,
     }),
     cost: new Counter({
       name: "llm_gateway_cost_total",
-      help: "Cost in USD, for display: a sum of floating-point numbers. The ledger is exact.",
+      help: "Cost in USD, for display: a sum of floating-point numbers. The ledger is exact. Of a drained call when its drain has ended.",
       labelNames: ["api_key_id", "provider", "model"],
       registers,
     }),
@@ -209,7 +217,10 @@ function createHealthMetrics(registers: Registries) {
 }
 
 /** Gauges that are read only when somebody looks. */
-function createStateGauges({ version, inFlight, ledger }: MetricsOptions, registers: Registries): void {
+function createStateGauges(
+  { version, inFlight, drains, ledger }: MetricsOptions,
+  registers: Registries,
+): void {
   new Gauge({
     name: "llm_gateway_build_info",
     help: "Always 1; the version is in the labels.",
@@ -222,6 +233,14 @@ function createStateGauges({ version, inFlight, ledger }: MetricsOptions, regist
     registers,
     collect() {
       this.set(inFlight());
+    },
+  });
+  new Gauge({
+    name: "llm_gateway_in_flight_drains",
+    help: "Calls to providers that are being read to their end for their usage, although their request is over.",
+    registers,
+    collect() {
+      this.set(drains());
     },
   });
   const gauge = (name: string, help: string, read: (state: LedgerState) => number) =>

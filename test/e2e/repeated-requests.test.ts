@@ -3,13 +3,14 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { CostRecord } from "../../gen/es/llmgateway/v1/cost_pb.ts";
-import { BillingState } from "../../gen/es/llmgateway/v1/usage_pb.ts";
+import { type Attempt, BillingState } from "../../gen/es/llmgateway/v1/usage_pb.ts";
 import type { Script } from "../../simulator/script.ts";
 import { type Simulator, startSimulator } from "../../simulator/simulator.ts";
 import {
   CALL_KINDS,
   type CallKind,
   type CompletionOptions,
+  type CompletionOutcome,
   createGatewayClients,
 } from "../support/completion-client.ts";
 import { createDataDirectory } from "../support/data-directory.ts";
@@ -17,6 +18,7 @@ import { ADMIN_KEY } from "../support/gateway-process.ts";
 import {
   billedPicoUsd,
   directive,
+  FALLBACK_MODEL,
   type GatewayUnderTest,
   MODEL,
   startGatewayUnderTest,
@@ -46,15 +48,48 @@ async function restart(how: "SIGTERM" | "SIGKILL", env: Readonly<Record<string, 
   gateway = await startGatewayUnderTest({ dataDir, simulator, env });
 }
 
-type Call = Omit<CompletionOptions, "secret" | "model">;
+type Call = Omit<CompletionOptions, "secret" | "model"> & { readonly model?: string };
 
 const complete = (call: Call) =>
-  createGatewayClients(gateway.url).complete({ ...call, model: MODEL, secret: ADMIN_KEY });
+  createGatewayClients(gateway.url).complete({ model: MODEL, ...call, secret: ADMIN_KEY });
 const completeAll = (calls: readonly Call[]) => Promise.all(calls.map(complete));
 
 function callOf(kind: CallKind, script: Script): Call {
   const requestId = randomUUID();
   return { kind, requestId, text: `Hello ${requestId} ${directive("openai", script)}` };
+}
+
+/** A call whose first provider refuses it at once, and whose second one takes long. */
+function fallingBack(): Call {
+  const requestId = randomUUID();
+  const scripts = `${directive("openai", { status: 401 })} ${directive("deepseek", { latencyMs: 60_000 })}`;
+  return {
+    kind: "unary",
+    requestId,
+    text: `Hello ${requestId} ${scripts}`,
+    fallbackModels: [FALLBACK_MODEL],
+  };
+}
+
+/** What a refusal tells of the attempts is what the ledger says of them. */
+async function expectAttemptsOfLedger(outcomes: readonly CompletionOutcome[]): Promise<void> {
+  const client = createGatewayClients(gateway.url).costs(ADMIN_KEY);
+  const { records } = await client.listCostRecords({ pageSize: 1_000 });
+  const essence = ({
+    attemptId,
+    ordinal,
+    provider,
+    model,
+    outcome,
+    billingState,
+    cost,
+  }: Attempt | CostRecord) =>
+    [attemptId, ordinal, provider, model, outcome, billingState, cost?.costUsd].join(" ");
+  for (const { requestId, attempts } of outcomes) {
+    const kept = records.filter((record) => record.requestId === requestId);
+    expect(kept.length).toBeGreaterThan(0);
+    expect(attempts.map(essence)).toEqual(kept.toSorted((a, b) => a.ordinal - b.ordinal).map(essence));
+  }
 }
 
 /** Every call was made once and is on the ledger once; the ones that were cut are there as unknown. */
@@ -86,8 +121,10 @@ test("repeated requests outlive the process: answered as before, or refused if n
     callOf("unary", { latencyMs: 60_000 }),
     callOf("stream", { tokensOut: 2_000, tokenDelayMs: 50 }),
   ];
-  const interrupted = completeAll(cut);
-  await expect.poll(() => cut.flatMap(({ requestId }) => gateway.requestsOf(requestId)).length).toBe(2);
+  const second = fallingBack();
+  const interrupted = completeAll([...cut, second]);
+  const called = () => [...cut, second].flatMap(({ requestId }) => gateway.requestsOf(requestId)).length;
+  await expect.poll(called).toBe(4);
   const first = await completeAll(calls);
   for (const { text, replayed } of first) expect([text, replayed]).toEqual([ANSWER, false]);
   // Nothing happens between the answers and the end of the process: what was answered is durable.
@@ -99,8 +136,19 @@ test("repeated requests outlive the process: answered as before, or refused if n
       const { text, attempts, usage, cost, provider } = first[index] ?? {};
       expect(outcome).toMatchObject({ ...{ text, attempts, usage, cost, provider }, replayed: true });
     }
-    for (const { reason } of await completeAll([...cut, ...cut, ...cut]))
-      expect(reason).toBe("REQUEST_OUTCOME_UNKNOWN");
+    const unknown = await completeAll([...cut, ...cut, ...cut, second]);
+    for (const { reason, replayed, error } of unknown) {
+      expect({ reason, replayed }).toEqual({ reason: "REQUEST_OUTCOME_UNKNOWN", replayed: true });
+      expect(error?.rawMessage).toBe(
+        "the call with this request_id was interrupted, and may have cost money; to try, and pay, again send a new request_id",
+      );
+    }
+    await expectAttemptsOfLedger(unknown);
+    expect(unknown[0]?.attempts).toMatchObject([{ billingState: BillingState.UNKNOWN }]);
+    expect(unknown.at(-1)?.attempts).toMatchObject([
+      { provider: "openai", ordinal: 1, billingState: BillingState.NOT_BILLED },
+      { provider: "deepseek", ordinal: 2, billingState: BillingState.UNKNOWN, cost: { estimated: true } },
+    ]);
     for (const { reason } of await completeAll([...calls, ...cut].map((call) => ({ ...call, text: "?" }))))
       expect(reason).toBe("REQUEST_ID_REUSED");
   };

@@ -12,7 +12,7 @@ import { createReplayJournal, DEFAULT_REPLAY_TTL_MS } from "../../src/ledger/rep
 import { createReplaySeal } from "../../src/ledger/replay-seal.ts";
 import type { ReplayLimits } from "../../src/ledger/replay-table.ts";
 import { createSharedReplayStore } from "../../src/ledger/shared-replay-store.ts";
-import { withSharedReplays } from "../../src/ledger/shared-replays.ts";
+import { tellOfPredecessor, withSharedReplays } from "../../src/ledger/shared-replays.ts";
 import { allEntities } from "../support/databases.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 
@@ -36,9 +36,9 @@ afterEach(async () => {
 });
 
 /** What a process of its own knows; journals are apart, the database and the secret are shared. */
-async function startReplica(limits: ReplayLimits = DEFAULT_REPLAY_LIMITS) {
+async function startReplica(limits: ReplayLimits = DEFAULT_REPLAY_LIMITS, folder: string = newId()) {
   const owner = newId();
-  const journal = await openJournal({ directory: join(directory, owner) });
+  const journal = await openJournal({ directory: join(directory, folder) });
   const local = createReplayJournal({
     ...{ journal, clock: systemClock, seal: createReplaySeal(Buffer.alloc(32, 1)) },
   });
@@ -48,12 +48,19 @@ async function startReplica(limits: ReplayLimits = DEFAULT_REPLAY_LIMITS) {
   const replays = withSharedReplays(local, {
     ...{ store, owner, onUnavailable: (error) => outages.push(error), pauseMs: 200 },
   });
-  closing.push(async () => {
+  const close = async () => {
+    closing = closing.filter((other) => other !== close);
     replays.stop();
     await journal.close();
-  });
+  };
+  closing.push(close);
   return {
-    store,
+    ...{ store, journal, close },
+    /** The next process with its journal. */
+    async restart() {
+      await close();
+      return await startReplica(limits, folder);
+    },
     outages,
     replays,
     recall: (claim: Claim, signal = AbortSignal.timeout(10_000)) =>
@@ -141,6 +148,67 @@ test("a call whose process does not tell its end in time is unknown, as one with
   const waiting = second.recall(claimOf("lost"));
   await database.query("UPDATE repeated_request SET run_until = now() - interval '1 second'");
   expect(await waiting).toMatchObject({ conclusion: "unknown" });
+});
+
+test("what a process did not live to tell, the next one with its journal tells", async () => {
+  const [first, second] = [await startReplica(), await startReplica()];
+  const ids = ["interrupted", "ended", "unkept", "not sent"] as const;
+  for (const id of ids) await first.recall(claimOf(id));
+  await second.recall(claimOf("another's"));
+  const { journal, replays } = first;
+  const ends = { ended: answer(), unkept: "not_kept" } as const;
+  await journal.add([replays.claimOperation(claimOf("interrupted"))], "keep");
+  for (const id of ["ended", "unkept"] as const) {
+    const end = replays.endOperation({ claim: claimOf(id), conclusion: ends[id] });
+    await journal.add([replays.claimOperation(claimOf(id)), end], "keep");
+  }
+  const caller = new AbortController();
+  const [interruptedTold, endedTold, unkeptTold, notSentTold] = ids.map(async (id) => {
+    const remembered = await second.recall(claimOf(id), caller.signal);
+    return remembered?.conclusion;
+  });
+
+  const restarted = await first.restart();
+  const interrupted = await restarted.replays.interruptedOperation(
+    claimOf("interrupted"),
+    answer("Attempts"),
+  );
+  if (!interrupted) throw new Error("it was claimed");
+  await restarted.journal.add([interrupted], "keep");
+  await tellOfPredecessor(restarted.replays, first.store);
+
+  const told = await Promise.all([interruptedTold, endedTold, unkeptTold]);
+  expect(told).toEqual([answer("Attempts"), answer(), "not_kept"]);
+  caller.abort();
+  expect(await notSentTold).toBeUndefined();
+  // Nobody is told of what the journal does not know, nor of another's calls.
+  const running = await database.query(
+    "SELECT request_id, concluded, run_until > now() AS running FROM repeated_request ORDER BY sequence",
+  );
+  expect(running).toEqual([
+    { request_id: "interrupted", concluded: false, running: false },
+    { request_id: "ended", concluded: true, running: false },
+    { request_id: "unkept", concluded: true, running: false },
+    { request_id: "not sent", concluded: false, running: true },
+    { request_id: "another's", concluded: false, running: true },
+  ]);
+  // When its attempts are kept no more, it is as unknown as before.
+  await database.query("UPDATE repeated_request SET sealed_until = now() WHERE sealed IS NOT NULL");
+  expect(await second.recall(claimOf("interrupted"))).toMatchObject({ conclusion: "unknown" });
+});
+
+test("a successor tells nothing of a call that another process made meanwhile", async () => {
+  const [first, second] = [await startReplica(), await startReplica()];
+  // Both made it while the database was away; only the second got its claim there.
+  const ending = { claim: claimOf("r"), conclusion: answer("First's") } as const;
+  await first.journal.add(
+    [first.replays.claimOperation(claimOf("r")), first.replays.endOperation(ending)],
+    "keep",
+  );
+  await second.recall(claimOf("r"));
+  const restarted = await first.restart();
+  await tellOfPredecessor(restarted.replays, first.store);
+  expect(await rows("concluded, sealed")).toEqual([{ concluded: false, sealed: null }]);
 });
 
 test("who waits for a call elsewhere gives up with its caller", async () => {

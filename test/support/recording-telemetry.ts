@@ -2,6 +2,7 @@ import type { AttemptOutcome } from "../../src/core/ledger.ts";
 import type {
   AttemptTelemetry,
   BreakerState,
+  DrainEnd,
   ReplayOutcome,
   RequestTelemetry,
   Telemetry,
@@ -21,6 +22,9 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
   }[] = [];
   readonly started: Argument<"attemptStarted">[] = [];
   readonly ended: AttemptOutcome[] = [];
+  readonly drainEnds: DrainEnd[] = [];
+  /** What each attempt cost in the end: of a drained call what was told last. */
+  readonly final: AttemptOutcome[] = [];
   readonly firstTokensMs: number[] = [];
   readonly retries: Argument<"retryScheduled">[] = [];
   readonly fallbacks: Argument<"fellBack">[] = [];
@@ -45,7 +49,14 @@ export class RecordingTelemetry implements Telemetry, RequestTelemetry {
     return {
       traceHeaders: { traceparent: `00-${this.traceId}-00f067aa0ba902b7-01` },
       firstToken: (ms) => void this.firstTokensMs.push(ms),
-      finished: (outcome) => void this.ended.push(outcome),
+      finished: (outcome, toBeDrained = false) => {
+        this.ended.push(outcome);
+        if (!toBeDrained) this.final.push(outcome);
+      },
+      drained: (end, inForce) => {
+        this.drainEnds.push(end);
+        this.final.push(inForce);
+      },
     };
   }
 

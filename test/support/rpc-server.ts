@@ -208,7 +208,7 @@ function recordingTelemetry(requests: RecordedRequest[]): Telemetry {
         authenticated(apiKeyId) {
           request.apiKeyId = apiKeyId;
         },
-        attemptStarted: () => ({ traceHeaders: {}, firstToken() {}, finished() {} }),
+        attemptStarted: () => ({ traceHeaders: {}, firstToken() {}, finished() {}, drained() {} }),
         retryScheduled() {},
         fellBack() {},
         hedged() {},

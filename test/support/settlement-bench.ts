@@ -22,7 +22,7 @@ import { createRouter } from "../../src/routing/router.ts";
 import { CollectingCompletionSink, priceBook } from "./gateway-harness.ts";
 import { principal } from "./principals.ts";
 import { inputOf, userMessage } from "./provider-calls.ts";
-import { RecordingLedger } from "./recording-ledger.ts";
+import { RecordingLedger, type WriteBehaviour } from "./recording-ledger.ts";
 import { RecordingTelemetry } from "./recording-telemetry.ts";
 
 /** A settled outcome, and when it was durable in the journal. */
@@ -65,6 +65,7 @@ export interface SettlementBench {
   readonly settlements: readonly Settlement[];
   readonly corrections: readonly AttemptOutcome[];
   readonly drainErrors: readonly unknown[];
+  readonly telemetry: RecordingTelemetry;
   run(completion: BenchCompletion): Promise<BenchEnd>;
   /** Resolves with the settlement of the newest attempt. */
   settlement(): Promise<Settlement>;
@@ -88,6 +89,8 @@ export async function startSettlementBench(options: {
   readonly maxSockets?: number;
   /** Load the tokenizer first and wait for its counts, however busy the machine is. @default false */
   readonly patient?: boolean;
+  /** What becomes of corrections. @default they are kept */
+  readonly correct?: WriteBehaviour;
 }): Promise<SettlementBench> {
   const simulator = await startSimulator();
   const directory = mkdtempSync(join(tmpdir(), "llm-gateway-settlement-"));
@@ -110,6 +113,7 @@ export async function startSettlementBench(options: {
       for (const wake of waiters.splice(0)) wake(settlement);
     },
     async correct(outcome) {
+      await options.correct?.();
       corrections.push(outcome);
     },
     finish: (entry) => ledger.finish(entry),
@@ -155,7 +159,7 @@ export async function startSettlementBench(options: {
   });
   let requests = 0;
   return {
-    ...{ simulator, drains, tokenizer, settlements, corrections, drainErrors },
+    ...{ simulator, drains, tokenizer, settlements, corrections, drainErrors, telemetry },
     async run({ kind, personality = "openai", text = "Hello.", script = {}, ...completion }) {
       const prompt = `${text} [[sim ${JSON.stringify(script)}]]`;
       const deadlineAtMs = performance.now() + (completion.deadlineMs ?? 30_000);

@@ -40,6 +40,16 @@ describe("a repeatable call", () => {
     expect(harness.ledger.claims.map(({ ordinal }) => ordinal)).toEqual([1]);
   });
 
+  it("has with each intent the attempts before it, should nobody live to tell of them", async () => {
+    const harness = start();
+    harness.openai.plays(fails("PROVIDER_OVERLOADED"), answers());
+    const { attempts } = await inFakeTime(harness.complete(SAME));
+    const earlier = () => harness.ledger.opened.map(({ earlierAttempts }) => earlierAttempts);
+    expect(earlier()).toEqual([[], attempts.slice(0, 1)]);
+    await inFakeTime(harness.complete({ repeatable: false }));
+    expect(earlier().slice(2)).toEqual([undefined]);
+  });
+
   it("whose id was made by the gateway is not looked for", async () => {
     const harness = start();
     await inFakeTime(harness.complete({ repeatable: false }));

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { AttemptIntent } from "../../../src/core/ledger.ts";
+import { toAttemptReport } from "../../../src/gateway/attempt-report.ts";
 import { decodeIntent, decodePrice, encodeIntent, encodePrice } from "../../../src/ledger/journal-codec.ts";
-import { SAMPLE_PRICE, sampleIntent } from "../../support/ledger-samples.ts";
+import { SAMPLE_PRICE, sampleIntent, sampleOutcome } from "../../support/ledger-samples.ts";
 
 test("a price comes back as it was, to the picodollar", () => {
   const huge = { ...SAMPLE_PRICE.unitPrices, reasoningOutPicoUsdPerToken: 2n ** 70n + 1n };
@@ -24,6 +25,13 @@ test("an intent comes back with its price, whatever its texts are", () => {
   const samples: readonly Partial<AttemptIntent>[] = [
     {},
     { endUser: undefined, price: undefined, tags: {} },
+    { earlierAttempts: [] },
+    {
+      earlierAttempts: [
+        toAttemptReport(sampleOutcome()),
+        { ...toAttemptReport(sampleOutcome()), costPicoUsd: undefined },
+      ],
+    },
     { endUser: "a\0\ud800é💸'\"", tags: { "k\n": "$1" }, streamed: true },
   ];
   for (const changes of samples) {

@@ -206,6 +206,33 @@ describe("what the journal remembers of repeatable calls", () => {
     expect(await hour.found(claimOf("hour"))).toBeUndefined();
   });
 
+  test("is what is told of a call that was interrupted, and that it was when that has gone", async () => {
+    const { claim, end, found, journal, replays } = await start({ answerTtlMs: HOUR_MS });
+    const interrupt = async (one: Claim): Promise<boolean> => {
+      const operation = await replays.interruptedOperation(one, answer(one.requestId));
+      if (operation) await journal.add([operation], "keep");
+      return operation !== undefined;
+    };
+    await claim(claimOf("lost"));
+    expect(await interrupt(claimOf("lost"))).toBe(true);
+    expect((await replays.recall(claimOf("lost"), CALLER))?.conclusion).toEqual(answer("lost"));
+    clock.advance(HOUR_MS);
+    expect(await found(claimOf("lost"))).toBe("unknown");
+    // What ended, or was never claimed, was not interrupted.
+    await claim(claimOf("ended"));
+    await end(claimOf("ended"), "not_kept");
+    for (const requestId of ["ended", "stranger"]) expect(await interrupt(claimOf(requestId))).toBe(false);
+    expect(await found(claimOf("ended"))).toBe("not_kept");
+    expect(await found(claimOf("stranger"))).toBeUndefined();
+  });
+
+  test("is only that a call was interrupted where no answers are to be kept", async () => {
+    const { claim, found, replays } = await start({ answerTtlMs: 0 });
+    await claim(claimOf("lost"));
+    expect(await replays.interruptedOperation(claimOf("lost"), answer("lost"))).toBeUndefined();
+    expect(await found(claimOf("lost"))).toBe("unknown");
+  });
+
   test("is bounded in bytes: the oldest answers go, their calls stay known", async () => {
     const { claim, end, found } = await start({
       file: { replayLimits: { ...DEFAULT_REPLAY_LIMITS, maxBytes: 10_000 } },

@@ -33,6 +33,7 @@ function start(options: {
     },
     conclude: record("conclude"),
     release: record("release"),
+    running: () => Promise.resolve([]),
     sweep: record("sweep"),
   };
   const local = { recall: () => Promise.resolve(options.own), stop: () => {} };

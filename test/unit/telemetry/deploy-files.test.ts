@@ -52,6 +52,7 @@ function exposed(): ReadonlyMap<string, ReadonlySet<string>> {
   const { registry } = createMetrics({
     version: "1",
     inFlight: () => 0,
+    drains: () => 0,
     ledger: () => NO_LEDGER,
   });
   const names = new Map<string, ReadonlySet<string>>([["up", new Set(["job", "instance"])]]);

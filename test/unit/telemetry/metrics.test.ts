@@ -63,6 +63,7 @@ describe("the metrics", () => {
     const metrics = createMetrics({
       version: "1",
       inFlight: () => 0,
+      drains: () => 0,
       ledger: () => NO_LEDGER,
     });
     const described = metrics.registry
@@ -77,6 +78,7 @@ describe("the metrics", () => {
       "counter llm_gateway_calls_total method,code",
       "counter llm_gateway_config_reloads_total outcome",
       "counter llm_gateway_cost_total api_key_id,provider,model",
+      "counter llm_gateway_drains_total provider,outcome",
       "counter llm_gateway_errors_total api_key_id,provider,error_type",
       "counter llm_gateway_fallbacks_total api_key_id,from_provider,to_provider",
       "counter llm_gateway_hedges_total from_provider,to_provider,won",
@@ -93,6 +95,7 @@ describe("the metrics", () => {
       "gauge llm_gateway_breaker_state provider,model",
       "gauge llm_gateway_build_info version,node_version",
       "gauge llm_gateway_database_up",
+      "gauge llm_gateway_in_flight_drains",
       "gauge llm_gateway_in_flight_requests",
       "gauge llm_gateway_journal_bytes",
       "gauge llm_gateway_ledger_backlog_oldest_seconds",
@@ -148,6 +151,50 @@ describe("the metrics", () => {
       'llm_gateway_attempts_total{provider="openai",model="gpt-5-mini",outcome="cancelled",error_type="CancelledError"} 1',
     );
     expect(seen.filter((sample) => /_(errors|usage_anomalies)_total\{/.test(sample))).toEqual([]);
+  });
+
+  it("count calls that were to be drained, by what came of it", async () => {
+    const telemetry = await telemetryOf();
+    const request = telemetry.requestStarted(start());
+    for (const end of ["reported", "reported", "no_room"] as const) {
+      const call = request.attemptStarted(attempt());
+      const left = outcome({ outcome: "cancelled", errorReason: "CANCELLED" });
+      call.finished(left, true);
+      call.drained(end, left);
+    }
+    const seen = await samples(telemetry);
+    expect(seen).toContain('llm_gateway_drains_total{provider="openai",outcome="reported"} 2');
+    expect(seen).toContain('llm_gateway_drains_total{provider="openai",outcome="no_room"} 1');
+  });
+
+  it("count what a drained call costs once it is final, and the call itself at once", async () => {
+    const telemetry = await telemetryOf();
+    const request = telemetry.requestStarted(start());
+    request.authenticated("k_1");
+    const call = request.attemptStarted(attempt());
+    const estimate = { usageSource: "estimated", costPicoUsd: 1n, flags: ["NEGATIVE"] } as const;
+    call.finished(outcome({ outcome: "cancelled", errorReason: "CANCELLED", ...estimate }), true);
+    const money = /^llm_gateway_(cost|tokens|settlements|unpriced_records|usage_anomalies)_total\{/;
+    const early = await samples(telemetry);
+    expect(early.filter((sample) => money.test(sample))).toEqual([]);
+    for (const sample of [
+      'llm_gateway_attempts_total{provider="openai",model="gpt-5-mini",outcome="cancelled",error_type="CancelledError"} 1',
+      'llm_gateway_errors_total{api_key_id="k_1",provider="openai",error_type="CancelledError"} 1',
+    ])
+      expect(early).toContain(sample);
+
+    call.drained("reported", outcome({ outcome: "cancelled", errorReason: "CANCELLED" }));
+    const late = await samples(telemetry);
+    expect(late.filter((sample) => !early.includes(sample)).toSorted()).toEqual([
+      'llm_gateway_cost_total{api_key_id="k_1",provider="openai",model="gpt-5-mini"} 0.00012345',
+      'llm_gateway_drains_total{provider="openai",outcome="reported"} 1',
+      'llm_gateway_settlements_total{provider="openai",billing_state="settled",usage_source="reported"} 1',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="in",kind="cache_read"} 30',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="in",kind="cache_write"} 10',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="in",kind="uncached"} 60',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="out",kind="reasoning"} 5',
+      'llm_gateway_tokens_total{provider="openai",model="gpt-5-mini",direction="out",kind="text"} 45',
+    ]);
   });
 
   it("have the latency buckets that dashboards of the platform team expect", async () => {
@@ -282,12 +329,14 @@ describe("the metrics", () => {
     telemetry.observeLedger(() => ({
       ...{ records: 7, oldestAgeMs: 2_500, journalBytes: 8_192, databaseAnswers: true },
     }));
+    telemetry.observeDrains(() => 3);
     telemetry.ledgerWriteFailed("journal", new Error("down"));
     const seen = await samples(telemetry);
     for (const sample of [
       'llm_gateway_breaker_state{provider="openai",model="gpt-5-mini"} 2',
       'llm_gateway_breaker_state{provider="deepseek",model="deepseek-flash"} 1',
       "llm_gateway_in_flight_requests 1",
+      "llm_gateway_in_flight_drains 3",
       "llm_gateway_ledger_backlog_records 7",
       "llm_gateway_ledger_backlog_oldest_seconds 2.5",
       "llm_gateway_journal_bytes 8192",
