@@ -148,7 +148,7 @@ function prepareIntents(database: DatabaseSync) {
   const select = database.prepare("SELECT attempt_id, json, output_bytes, deltas FROM intent");
   const linesOf = database.prepare("SELECT lines FROM log WHERE piece_id = ?");
   /** What was appended since this opening of the file, without the text. Older pieces have to be read. */
-  const appended = new Map<number, Omit<JournalPiece, "lines">>();
+  const appended = new Map<number, Pick<JournalPiece, "opened" | "noted" | "ended">>();
   /** The attempts that those opened, until what ends them is folded. For others the table has to be asked. */
   const known = new Map<string, { ended: boolean; inTable: boolean }>();
 
@@ -170,10 +170,10 @@ function prepareIntents(database: DatabaseSync) {
   }
 
   return {
-    appended(pieceId: number, { lines: _, ...piece }: JournalPiece): void {
-      appended.set(pieceId, piece);
-      for (const attemptId of piece.opened) known.set(attemptId, { ended: false, inTable: false });
-      for (const attemptId of piece.ended) {
+    appended(pieceId: number, { opened, noted, ended }: JournalPiece): void {
+      appended.set(pieceId, { opened, noted, ended });
+      for (const attemptId of opened) known.set(attemptId, { ended: false, inTable: false });
+      for (const attemptId of ended) {
         const attempt = known.get(attemptId);
         if (attempt) attempt.ended = true;
       }
