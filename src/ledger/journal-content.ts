@@ -1,13 +1,10 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { JournalLog, OpenIntent } from "./journal-log.ts";
 
 /** What a journal holds when it is opened. */
 export interface JournalContent {
   /** Attempts without an outcome; all of them belong to a process that is no more. */
-  readonly intents: readonly {
-    readonly json: string;
-    readonly outputBytes: number;
-    readonly deltas: number;
-  }[];
+  readonly intents: readonly OpenIntent[];
   /** The prices of the intents and rows. */
   readonly prices: readonly string[];
   /** Rows that are not trimmed. */
@@ -20,25 +17,13 @@ export interface JournalContent {
 }
 
 /** Reads the file of a journal, and forgets prices that nothing in it names. */
-export function readContent(database: DatabaseSync): Omit<JournalContent, "usedBytes"> {
-  database.exec(
-    `DELETE FROM price WHERE price_id NOT IN (SELECT price_id FROM record WHERE price_id IS NOT NULL)
-     AND price_id NOT IN (SELECT json ->> 'priceId' FROM intent WHERE json ->> 'priceId' IS NOT NULL)`,
-  );
-  const intents = database.prepare("SELECT json, output_bytes, deltas FROM intent ORDER BY attempt_id").all();
-  const prices = database.prepare("SELECT json FROM price").all();
-  const rows = database.prepare("SELECT count(*) AS rows, min(sequence) AS first FROM record").get();
-  const last = database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'record'").get();
-  const lastSequence = Number(last?.seq ?? 0);
-  return {
-    intents: intents.map((row) => ({
-      json: String(row.json),
-      outputBytes: Number(row.output_bytes),
-      deltas: Number(row.deltas),
-    })),
-    prices: prices.map((row) => String(row.json)),
-    rows: Number(rows?.rows),
-    trimmedUpTo: typeof rows?.first === "number" ? rows.first - 1 : lastSequence,
-    lastSequence,
-  };
+export function readContent(database: DatabaseSync, log: JournalLog): Omit<JournalContent, "usedBytes"> {
+  const { intents, priceIds } = log.content();
+  const { trimmedUpTo, lastSequence } = log;
+  const stored = database.prepare("SELECT price_id, json FROM price").all();
+  const forget = database.prepare("DELETE FROM price WHERE price_id = ?");
+  const isNamed = (price: { readonly price_id?: unknown }) => priceIds.has(String(price.price_id));
+  for (const price of stored) if (!isNamed(price)) forget.run(String(price.price_id));
+  const prices = stored.filter(isNamed).map((price) => String(price.json));
+  return { intents, prices, rows: lastSequence - trimmedUpTo, trimmedUpTo, lastSequence };
 }

@@ -1,18 +1,22 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { type JournalContent, readContent } from "./journal-content.ts";
+import type { JournalBatch } from "./journal-lines.ts";
+import { LOG_SCHEMA, openJournalLog } from "./journal-log.ts";
 import { isNoRoom } from "./journal-reserve.ts";
 import {
   createReplayTable,
   REPLAY_SCHEMA,
   type ReplayLimits,
   type ReplayOperation,
-  type ReplayTable,
   type StoredReplay,
 } from "./replay-table.ts";
 
-/** One change of the journal. Those of one call of `commit` become durable together or not at all. */
+/**
+ * One change of the journal. Those of one call of `commit` become durable together or not at all. `json` is JSON text
+ * without line breaks.
+ */
 export type JournalOperation =
   | { readonly kind: "price"; readonly priceId: string; readonly json: string }
   | { readonly kind: "open"; readonly attemptId: string; readonly json: string }
@@ -88,7 +92,7 @@ export class JournalDamagedError extends Error {
 export interface JournalStore {
   content(): JournalContent;
   /** Durable when it returns; when it throws, it may be found in the file by the next opening or not. */
-  commit(operations: readonly JournalOperation[]): JournalCommit;
+  commit(batch: JournalBatch): JournalCommit;
   /** Writes something. False when the file is nearly as large as it may be. @throws when the disk takes no writes */
   probe(): boolean;
   /** Gives up the oldest answers for repetitions, so that costs find room in the file. */
@@ -106,7 +110,9 @@ const PAGE_BYTES = 4_096;
 const MAX_LOG_BYTES = 4 * 1_024 ** 2;
 /** So many pages are given back at a time: it takes room in the log. */
 const SHRINK_PAGES = 64;
-const TRIM_STEP_ROWS = 100;
+/** Pieces of the log, some 64 KiB each at most, that are trimmed at once, and where there may be little room. */
+const TRIM_PIECES = 64;
+const CAREFUL_TRIM_PIECES = 2;
 /** Room for some hundred attempts. */
 const SPARE_PAGES = 64;
 
@@ -123,13 +129,7 @@ const PRAGMAS = `
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS price (price_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS intent (
-    attempt_id TEXT PRIMARY KEY, json TEXT NOT NULL, output_bytes INTEGER NOT NULL, deltas INTEGER NOT NULL
-  ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS record (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, json TEXT NOT NULL, price_id TEXT,
-    written_at_ms INTEGER NOT NULL
-  );
+  ${LOG_SCHEMA}
   CREATE TABLE IF NOT EXISTS probe (probe_id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
   ${REPLAY_SCHEMA}`;
 
@@ -179,43 +179,47 @@ function createStore(
   { maxPages, replayLimits }: { readonly maxPages: number; readonly replayLimits: ReplayLimits },
 ): JournalStore {
   const replays = createReplayTable(database, replayLimits);
-  const apply = prepareOperations(database, replays);
+  const log = openJournalLog(database);
+  const insertPrice = database.prepare("INSERT OR IGNORE INTO price VALUES (?, ?)");
+  const [begin, end] = ["BEGIN IMMEDIATE", "COMMIT"].map((sql) => database.prepare(sql));
   const fileBytes = prepareUsedBytes(database);
   /** Answers give way to costs, so they take nothing of the journal's bound. */
   const usedBytes = () => Math.max(0, fileBytes() - replays.answerBytes());
-  const first = database.prepare("SELECT min(sequence) AS sequence FROM record");
-  /** On a full disk there is no room in the log for more at a time. Each step is a transaction. */
-  const trimInSteps = (upTo: number): void => {
-    for (;;) {
-      const { sequence } = first.get() ?? {};
-      const step = Number(sequence) + TRIM_STEP_ROWS;
-      if (typeof sequence !== "number" || step > upTo) return;
-      apply({ kind: "trim", upTo: step });
+  /** All or nothing of it. */
+  const transaction = <T>(work: () => T): T => {
+    begin?.run();
+    try {
+      const result = work();
+      end?.run();
+      return result;
+    } catch (error) {
+      if (database.isTransaction) database.exec("ROLLBACK");
+      throw error;
     }
   };
-  const select = database.prepare(
-    `SELECT sequence, target, json, price_id, written_at_ms FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?`,
-  );
+  const applyOther = (operation: JournalBatch["others"][number]): void => {
+    if (operation.kind === "trim") return;
+    if (operation.kind === "price") insertPrice.run(operation.priceId, operation.json);
+    else replays.apply(operation);
+  };
   return {
-    content: () => ({ ...readContent(database), usedBytes: usedBytes() }),
-    commit(operations) {
-      const [only] = operations;
-      if (only?.kind === "trim" && operations.length === 1) trimInSteps(only.upTo);
-      database.exec("BEGIN IMMEDIATE");
-      try {
-        let lastSequence = 0;
-        // What is taken out first makes room for what comes in, also when the disk is full.
-        for (const operation of operations) if (operation.kind === "trim") apply(operation);
-        for (const operation of operations) {
-          if (operation.kind !== "trim") lastSequence = Math.max(lastSequence, apply(operation));
-        }
-        replays.sweep();
-        database.exec("COMMIT");
-        return { lastSequence, usedBytes: usedBytes() };
-      } catch (error) {
-        if (database.isTransaction) database.exec("ROLLBACK");
-        throw error;
+    content: () => ({ ...readContent(database, log), usedBytes: usedBytes() }),
+    commit(batch) {
+      const trims = batch.others.flatMap((other) => (other.kind === "trim" ? [other.upTo] : []));
+      const upTo = Math.max(0, ...trims);
+      if (batch.pieces.length === 0 && trims.length === batch.others.length) {
+        // On a full disk there is no room in SQLite's log for more at a time.
+        while (!transaction(() => log.trim(upTo, CAREFUL_TRIM_PIECES)));
+      } else {
+        transaction(() => {
+          // What is taken out first makes room for what comes in, also when the disk is full.
+          while (upTo > 0 && !log.trim(upTo, TRIM_PIECES));
+          log.append(batch.pieces);
+          for (const other of batch.others) applyOther(other);
+          replays.sweep();
+        });
       }
+      return { lastSequence: log.lastSequence, usedBytes: usedBytes() };
     },
     probe() {
       database.exec(`INSERT OR REPLACE INTO probe VALUES (1, ${Date.now()})`);
@@ -231,59 +235,9 @@ function createStore(
         left = now;
       }
     },
-    read: (afterSequence, limit) => select.all(afterSequence, limit).map(toRow),
+    read: (afterSequence, limit) => log.read(afterSequence, limit),
     recall: (callKey, nowMs) => replays.find(callKey, nowMs),
     close: () => database.close(),
-  };
-}
-
-/** Applies one operation; returns the sequence of the row that it wrote, or 0. */
-function prepareOperations(
-  database: DatabaseSync,
-  replays: ReplayTable,
-): (operation: JournalOperation) => number {
-  const prepare = (sql: string) => {
-    const statement: StatementSync = database.prepare(sql);
-    return (...values: readonly (string | number | null)[]): number => {
-      statement.run(...values);
-      return 0;
-    };
-  };
-  const price = prepare("INSERT OR IGNORE INTO price VALUES (?, ?)");
-  const open = prepare("INSERT OR IGNORE INTO intent VALUES (?, ?, 0, 0)");
-  const end = prepare("DELETE FROM intent WHERE attempt_id = ?");
-  const checkpoint = prepare("UPDATE intent SET output_bytes = ?, deltas = ? WHERE attempt_id = ?");
-  const row = database.prepare(
-    "INSERT INTO record (target, json, price_id, written_at_ms) VALUES (?, ?, ?, ?)",
-  );
-  const trim = prepare("DELETE FROM record WHERE sequence <= ?");
-  return (operation) => {
-    switch (operation.kind) {
-      case "price":
-        return price(operation.priceId, operation.json);
-      case "open":
-        return open(operation.attemptId, operation.json);
-      case "discard":
-        return end(operation.attemptId);
-      case "checkpoint":
-        return checkpoint(operation.outputBytes, operation.deltas, operation.attemptId);
-      case "row": {
-        if (operation.attemptId !== undefined) end(operation.attemptId);
-        const { table, json, priceId = null } = operation;
-        const { lastInsertRowid: sequence } = row.run(table, json, priceId, Date.now());
-        return Number(sequence);
-      }
-      case "trim":
-        return trim(operation.upTo);
-      case "claim":
-      case "conclude":
-      case "release":
-      case "sweep":
-        replays.apply(operation);
-        return 0;
-      default:
-        return operation satisfies never;
-    }
   };
 }
 
@@ -295,17 +249,6 @@ function prepareUsedBytes(database: DatabaseSync): () => number {
   const all = database.prepare("PRAGMA page_count");
   const free = database.prepare("PRAGMA freelist_count");
   return () => PAGE_BYTES * (Number(all.get()?.page_count) - Number(free.get()?.freelist_count));
-}
-
-function toRow(row: Readonly<Record<string, unknown>>): JournalRow {
-  const priceId = row.price_id;
-  return {
-    sequence: Number(row.sequence),
-    table: row.target as JournalTable,
-    json: String(row.json),
-    priceId: typeof priceId === "string" ? priceId : undefined,
-    writtenAtMs: Number(row.written_at_ms),
-  };
 }
 
 /** A new file is only there for good once its directory is on the disk. */

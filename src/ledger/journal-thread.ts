@@ -10,6 +10,7 @@ export interface JournalThread {
 }
 
 interface Waiting {
+  readonly id: number;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
@@ -19,7 +20,8 @@ export const JOURNAL_PROGRAM = new URL("./journal-worker.ts", import.meta.url);
 
 /** The thread starts with the first question, and again with the next one after it died. */
 export function createJournalThread(options: JournalThreadOptions, program: URL): JournalThread {
-  const waiting = new Map<number, Waiting>();
+  /** In the order of the questions, which is that of the answers. */
+  let waiting: Waiting[] = [];
   let nextId = 1;
   let worker: Worker | undefined;
   let closed = false;
@@ -31,15 +33,15 @@ export function createJournalThread(options: JournalThreadOptions, program: URL)
       name: "journal",
     });
     started.on("message", (reply: JournalReply) => {
-      const asked = waiting.get(reply.id);
-      waiting.delete(reply.id);
+      const asked = waiting[0]?.id === reply.id ? waiting.shift() : undefined;
       if ("error" in reply) asked?.reject(new Error(`the journal failed: ${reply.error}`));
       else asked?.resolve(reply.value as never);
     });
     const onEnd = (detail: string) => {
       if (worker === started) worker = undefined;
-      for (const { reject } of waiting.values()) reject(new Error(`the journal's thread ended: ${detail}`));
-      waiting.clear();
+      const unanswered = waiting;
+      waiting = [];
+      for (const { reject } of unanswered) reject(new Error(`the journal's thread ended: ${detail}`));
     };
     started.on("error", (error) => onEnd(error instanceof Error ? error.message : String(error)));
     started.on("exit", (code) => onEnd(`exit code ${code}`));
@@ -53,7 +55,7 @@ export function createJournalThread(options: JournalThreadOptions, program: URL)
     const id = nextId++;
     const target = worker;
     return new Promise((resolve, reject) => {
-      waiting.set(id, { resolve, reject });
+      waiting.push({ id, resolve, reject });
       target.postMessage({ id, question });
     });
   }

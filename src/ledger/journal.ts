@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { JournalContent } from "./journal-content.ts";
+import { packOperations } from "./journal-lines.ts";
 import { createJournalQueue, type FailurePolicy } from "./journal-queue.ts";
 import type { JournalOperation, JournalRow } from "./journal-store.ts";
 import { JournalTail } from "./journal-tail.ts";
@@ -85,7 +86,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     startError,
     probe,
     async commit(operations) {
-      const done = await thread.ask({ kind: "commit", operations });
+      const done = await thread.ask({ kind: "commit", batch: packOperations(operations) });
       tail.committed(operations, done.lastSequence);
       return done;
     },

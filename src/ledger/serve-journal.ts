@@ -2,20 +2,15 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { MessagePort } from "node:worker_threads";
 import type { JournalContent } from "./journal-content.ts";
+import type { JournalBatch } from "./journal-lines.ts";
 import { createJournalReserve, isNoRoom, type JournalReserve } from "./journal-reserve.ts";
-import type {
-  JournalCommit,
-  JournalOperation,
-  JournalRow,
-  JournalStore,
-  JournalStoreOptions,
-} from "./journal-store.ts";
+import type { JournalCommit, JournalRow, JournalStore, JournalStoreOptions } from "./journal-store.ts";
 import type { StoredReplay } from "./replay-table.ts";
 
 /** What the journal's thread is asked, one question after the other. */
 export type JournalQuestion =
   | { readonly kind: "content" }
-  | { readonly kind: "commit"; readonly operations: readonly JournalOperation[] }
+  | { readonly kind: "commit"; readonly batch: JournalBatch }
   /** Whether the disk takes writes and has room for what may come. */
   | { readonly kind: "probe" }
   | { readonly kind: "read"; readonly afterSequence: number; readonly limit: number }
@@ -83,7 +78,7 @@ export function serveJournal(
       case "content":
         return store.content();
       case "commit":
-        return store.commit(question.operations);
+        return store.commit(question.batch);
       case "probe":
         return probe(store);
       case "read":
@@ -112,7 +107,7 @@ export function serveJournal(
 }
 
 const isTrimming = (question: JournalQuestion): boolean =>
-  question.kind === "commit" && question.operations.some(({ kind }) => kind === "trim");
+  question.kind === "commit" && question.batch.others.some(({ kind }) => kind === "trim");
 
 function quietly(work: () => void): void {
   try {

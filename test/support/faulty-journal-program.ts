@@ -19,8 +19,8 @@ if (parentPort) {
     const store = openJournalStore(options);
     return {
       ...store,
-      commit(operations) {
-        const done = store.commit(operations);
+      commit(batch) {
+        const done = store.commit(batch);
         failFsync(options.file);
         return done;
       },

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type Http2Session } from "node:http2";
 import type { Clock } from "../../core/clock.ts";
+import { SlotList, type Slotted } from "../../core/slot-list.ts";
 import { type EdgeRequest, type EdgeResponse, isHttp2 } from "./handler.ts";
 import { TrackedHttp2Response } from "./http2-server.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -23,7 +24,7 @@ export interface ExchangeWatchOptions {
   readonly onDiscardedBytes: (session: Http2Session, bytes: number) => void;
 }
 
-interface Exchange {
+interface Exchange extends Slotted {
   readonly request: EdgeRequest;
   readonly response: EdgeResponse;
   readonly startedAtMs: number;
@@ -34,12 +35,12 @@ interface Exchange {
 }
 
 /**
- * One sweep over all exchanges instead of timers for each: a set entry per request, and a few property reads for
+ * One sweep over all exchanges instead of timers for each: an entry per request, and a few property reads for
  * each running request at every check.
  */
 export function createExchangeWatch(options: ExchangeWatchOptions): ExchangeWatch {
   const { limits, clock, onStalledStream, onDiscardedBytes } = options;
-  const exchanges = new Set<Exchange>();
+  const exchanges = new SlotList<Exchange>();
   let closing = false;
 
   function check(exchange: Exchange, nowMs: number): void {
@@ -88,6 +89,7 @@ export function createExchangeWatch(options: ExchangeWatchOptions): ExchangeWatc
     add(request, response) {
       const nowMs = clock.monotonicMs();
       const exchange: Exchange = {
+        slot: -1,
         request,
         response,
         startedAtMs: nowMs,

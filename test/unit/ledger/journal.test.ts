@@ -12,6 +12,7 @@ import {
   type JournalOptions,
   openJournal,
 } from "../../../src/ledger/journal.ts";
+import { packOperations } from "../../../src/ledger/journal-lines.ts";
 import { type JournalOperation, openJournalStore } from "../../../src/ledger/journal-store.ts";
 import { createRandom } from "../../support/ledger-samples.ts";
 import { spawnProgram } from "../../support/spawn-program.ts";
@@ -187,7 +188,7 @@ test("a torn tail of the log costs nothing that was written before it", async ()
     const sequences = store.read(0, 100_000).map(({ sequence }) => sequence);
     // A prefix of what was written, without gaps, and it takes new rows.
     expect(sequences).toEqual(sequences.map((_, index) => index + 1));
-    expect(store.commit([row("next")]).lastSequence).toBe(sequences.length + 1);
+    expect(store.commit(packOperations([row("next")])).lastSequence).toBe(sequences.length + 1);
     fewest = Math.min(fewest, sequences.length);
     store.close();
   }
