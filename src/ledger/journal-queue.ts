@@ -64,7 +64,9 @@ export function createJournalQueue(options: JournalQueueOptions) {
   }
 
   async function writeBatch(): Promise<void> {
-    const done = await commit(writing.flatMap((addition) => addition.operations));
+    const operations: JournalOperation[] = [];
+    for (const addition of writing) operations.push(...addition.operations);
+    const done = await commit(operations);
     lastSequence = Math.max(lastSequence, done.lastSequence);
     ({ usedBytes } = done);
     for (const addition of writing) addition.resolve();

@@ -22,8 +22,10 @@ export class JournalTail {
     if (!continues || this.#rows.length + rows.length > MAX_ROWS) this.#rows = [];
     if (rows.length > MAX_ROWS) return;
     const writtenAtMs = Date.now();
-    for (const [index, { table, json, priceId }] of rows.entries()) {
-      this.#rows.push({ sequence: before + index + 1, table, json, priceId, writtenAtMs });
+    let sequence = before;
+    for (const { table, json, priceId } of rows) {
+      sequence += 1;
+      this.#rows.push({ sequence, table, json, priceId, writtenAtMs });
     }
   }
 

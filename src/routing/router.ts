@@ -47,7 +47,8 @@ export function createRouter(options: RouterOptions): Router {
   const { random = Math.random, medianMs = () => undefined } = options;
 
   const isEnabled = (candidate: Candidate): boolean =>
-    !disabled.has(candidate.provider) && !disabled.has(candidateName(candidate));
+    disabled.size === 0 || (!disabled.has(candidate.provider) && !disabled.has(candidateName(candidate)));
+  const enabledDefaultChain = defaultChain.filter(isEnabled);
 
   const expand = (name: string): Route | undefined => {
     const alias = aliases.get(name);
@@ -95,9 +96,10 @@ export function createRouter(options: RouterOptions): Router {
   return {
     route(request, method) {
       const { model, fallbackModels, principal } = request;
-      const chain = [model, ...fallbackModels].flatMap((name) => allowedOrThrow(name, request, method));
+      const chain = [...allowedOrThrow(model, request, method)];
+      for (const name of fallbackModels) chain.push(...allowedOrThrow(name, request, method));
       if (fallbackModels.length === 0 && !aliases.has(model) && method !== "Embed") {
-        chain.push(...allowed(principal, "", defaultChain).filter(isEnabled));
+        chain.push(...allowed(principal, "", enabledDefaultChain));
       }
       return withoutRepeats(chain);
     },
@@ -116,12 +118,10 @@ export function createRouter(options: RouterOptions): Router {
   };
 }
 
+/** Chains are short: comparing all with all costs less than naming each. */
 function withoutRepeats(chain: readonly Candidate[]): readonly Candidate[] {
-  const seen = new Set<string>();
-  return chain.filter((candidate) => {
-    const name = candidateName(candidate);
-    if (seen.has(name)) return false;
-    seen.add(name);
-    return true;
-  });
+  return chain.filter(
+    ({ provider, model }, index) =>
+      chain.findIndex((other) => other.provider === provider && other.model === model) === index,
+  );
 }
