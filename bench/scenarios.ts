@@ -60,16 +60,17 @@ export async function runScenarios(
   };
   const { scenarios } = options;
   if (scenarios.has("upstream")) await measureUpstream(rig, options, findings, progress);
+  // First, while the gateway has served as little else as Portkey's.
+  for (const kind of OPENAI_KINDS) {
+    if (!scenarios.has(kind)) continue;
+    const peers = rig.portkey ? [portkeyContender(kind, rig.portkey, findings)] : [];
+    await measureInTurns(kind, [...peers, gatewayContender(kind, rig, findings)], options, progress);
+  }
   for (const kind of RPC_KINDS) {
     // Beside each other in time, so that the machine's mood weighs the same on both.
     if (scenarios.has("bare-connect")) await measureBareConnect(kind, rig, options, findings, progress);
     if (scenarios.has(kind))
       await measureInTurns(kind, [gatewayContender(kind, rig, findings)], options, progress);
-  }
-  for (const kind of OPENAI_KINDS) {
-    if (!scenarios.has(kind)) continue;
-    const peers = rig.portkey ? [portkeyContender(kind, rig.portkey, findings)] : [];
-    await measureInTurns(kind, [...peers, gatewayContender(kind, rig, findings)], options, progress);
   }
   if (scenarios.has("added-latency")) await measureAddedLatency(rig, options, findings, progress);
   if (scenarios.has("open-streams")) await measureOpenStreams(rig, options, findings, progress);
