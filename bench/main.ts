@@ -7,7 +7,7 @@ import { startRig } from "./rig.ts";
 import { runScenarios } from "./scenarios.ts";
 import { createWorkspace, type Workspace } from "./workspace.ts";
 
-/** Nothing hangs longer than this; a full run takes about four minutes, more with longer windows. */
+/** Nothing hangs longer than this; a full run takes about six minutes, more with longer windows. */
 const MAX_RUN_MS = 900_000;
 
 /** Resolves to the exit code: 0 when no call failed and the books agree. */
