@@ -87,21 +87,9 @@ export function openJournalLog(database: DatabaseSync): JournalLog {
       }
       return isDone;
     },
-    read(afterSequence, limit) {
+    read: (afterSequence, limit) => {
       const after = Math.max(afterSequence, trimmedUpTo);
-      const rows: JournalRow[] = [];
-      for (const piece of select.iterate(after)) {
-        let sequence = Number(piece.last_sequence) - Number(piece.rows);
-        for (const line of parseLines(String(piece.lines))) {
-          if (line.kind !== "row") continue;
-          sequence += 1;
-          if (sequence <= after) continue;
-          if (rows.length === limit) return rows;
-          const { table, json, priceId } = line;
-          rows.push({ sequence, table, json, priceId, writtenAtMs: Number(piece.written_at_ms) });
-        }
-      }
-      return rows;
+      return readRows(select.iterate(after), after, limit);
     },
     content() {
       const open = intents.all();
@@ -120,6 +108,27 @@ export function openJournalLog(database: DatabaseSync): JournalLog {
       return { intents: inOrder.map(([, intent]) => intent), priceIds };
     },
   };
+}
+
+/** The rows among the lines of some pieces. */
+function readRows(
+  pieces: Iterable<Readonly<Record<string, unknown>>>,
+  after: number,
+  limit: number,
+): JournalRow[] {
+  const rows: JournalRow[] = [];
+  for (const piece of pieces) {
+    let sequence = Number(piece.last_sequence) - Number(piece.rows);
+    for (const line of parseLines(String(piece.lines))) {
+      if (line.kind !== "row") continue;
+      sequence += 1;
+      if (sequence <= after) continue;
+      if (rows.length === limit) return rows;
+      const { table, json, priceId } = line;
+      rows.push({ sequence, table, json, priceId, writtenAtMs: Number(piece.written_at_ms) });
+    }
+  }
+  return rows;
 }
 
 type Intents = Map<string, OpenIntent>;
