@@ -181,16 +181,17 @@ function createStore(
   const replays = createReplayTable(database, replayLimits);
   const log = openJournalLog(database);
   const insertPrice = database.prepare("INSERT OR IGNORE INTO price VALUES (?, ?)");
-  const [begin, end] = ["BEGIN IMMEDIATE", "COMMIT"].map((sql) => database.prepare(sql));
+  const begin = database.prepare("BEGIN IMMEDIATE");
+  const end = database.prepare("COMMIT");
   const fileBytes = prepareUsedBytes(database);
   /** Answers give way to costs, so they take nothing of the journal's bound. */
   const usedBytes = () => Math.max(0, fileBytes() - replays.answerBytes());
   /** All or nothing of it. */
   const transaction = <T>(work: () => T): T => {
-    begin?.run();
+    begin.run();
     try {
       const result = work();
-      end?.run();
+      end.run();
       return result;
     } catch (error) {
       if (database.isTransaction) database.exec("ROLLBACK");
