@@ -1,7 +1,7 @@
-import type { JournalOperation, JournalTable } from "./journal-store.ts";
+import type { JournalOperation } from "./journal-store.ts";
 
-/** The operations that the journal's log takes as lines of text; the others change its tables. */
-type LogOperation = Extract<JournalOperation, { kind: "open" | "discard" | "checkpoint" | "row" }>;
+/** What the journal's log takes as a line of text; the other operations change its tables. */
+export type JournalLine = Extract<JournalOperation, { kind: "open" | "discard" | "checkpoint" | "row" }>;
 
 /** Some lines, each with a line feed at its end. */
 export interface JournalPiece {
@@ -18,26 +18,8 @@ export interface JournalPiece {
 /** What one commit writes: mostly a long text, since that is what costs least on the way to the file. */
 export interface JournalBatch {
   readonly pieces: readonly JournalPiece[];
-  readonly others: readonly Exclude<JournalOperation, LogOperation>[];
+  readonly others: readonly Exclude<JournalOperation, JournalLine>[];
 }
-
-/** A line of the log. */
-export type JournalLine =
-  | { readonly kind: "open"; readonly attemptId: string; readonly json: string }
-  | { readonly kind: "discard"; readonly attemptId: string }
-  | {
-      readonly kind: "checkpoint";
-      readonly attemptId: string;
-      readonly outputBytes: number;
-      readonly deltas: number;
-    }
-  | {
-      readonly kind: "row";
-      readonly table: JournalTable;
-      readonly attemptId: string | undefined;
-      readonly priceId: string | undefined;
-      readonly json: string;
-    };
 
 /** A piece is not much longer, so that what is read and written at once stays small. */
 const PIECE_CHARACTERS = 65_536;
@@ -83,7 +65,7 @@ const newPiece = () => ({
 });
 
 /** Fields are separated by tabs. JSON text has neither tabs nor line feeds in it; identifiers that might are JSON, too. */
-function toLine(operation: LogOperation): string {
+function toLine(operation: JournalLine): string {
   switch (operation.kind) {
     case "open":
       return `open\t${operation.attemptId}\t${operation.json}\n`;

@@ -217,20 +217,27 @@ function prepareIntents(database: DatabaseSync) {
   };
 }
 
-/** Rows were kept in a table of their own once. */
+/**
+ * Rows were kept in a table of their own once. Where an earlier build was used in between, there are pieces of the log as
+ * well: then the rows follow them, under new sequences.
+ */
 function moveOldRecords(database: DatabaseSync): void {
   if (!database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'record'").get()) return;
   const insert = database.prepare("INSERT INTO log VALUES (NULL, ?, 1, ?, ?)");
   database.exec("BEGIN IMMEDIATE");
   const first = numberOf(database, "SELECT min(sequence) AS value FROM record");
   const last = numberOf(database, "SELECT seq AS value FROM sqlite_sequence WHERE name = 'record'");
-  database.exec(`INSERT OR REPLACE INTO trimmed VALUES (1, ${first > 0 ? first - 1 : last})`);
+  const isAlone = !database.prepare("SELECT 1 FROM log").get();
+  let sequence = first > 0 ? first - 1 : last;
+  if (isAlone) database.exec(`INSERT OR REPLACE INTO trimmed VALUES (1, ${sequence})`);
+  else sequence = numberOf(database, "SELECT max(last_sequence) AS value FROM log");
   for (const record of database.prepare("SELECT * FROM record ORDER BY sequence").iterate()) {
     const priceId = record.price_id === null ? undefined : String(record.price_id);
     const json = String(record.json);
     const table = record.target as JournalTable;
     const { pieces } = packOperations([{ kind: "row", table, json, priceId, attemptId: undefined }]);
-    insert.run(Number(record.sequence), Number(record.written_at_ms), pieces[0]?.lines ?? "");
+    sequence += 1;
+    insert.run(sequence, Number(record.written_at_ms), pieces[0]?.lines ?? "");
   }
   database.exec("DROP TABLE record; COMMIT");
 }

@@ -261,3 +261,37 @@ test.each([
   expect(reopened.content()).toMatchObject({ intents: [], lastSequence: 8 });
   reopened.close();
 });
+
+test.each([
+  ["shipped all that it wrote", 900, 899, []],
+  ["left rows", 3, 4, ["old 3", "old 4"]],
+])("no row is lost where an earlier build, in between, %s", (_, first, last, left) => {
+  const row = (json: string, attemptId: string) =>
+    ({
+      kind: "row",
+      table: "cost_record",
+      json: JSON.stringify(json),
+      priceId: undefined,
+      attemptId,
+    }) as const;
+  const before = open();
+  before.commit(packOperations(["a", "b", "c"].map((name) => row(name, name))));
+  before.commit(packOperations([{ kind: "trim", upTo: 1 }]));
+  before.close();
+  const old = new DatabaseSync(file());
+  old.exec(`
+    CREATE TABLE record (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, json TEXT NOT NULL, price_id TEXT,
+      written_at_ms INTEGER NOT NULL
+    );
+    INSERT INTO record VALUES (${last}, 'cost_record', '"old ${last}"', NULL, 5);
+    INSERT OR IGNORE INTO record VALUES (${first}, 'cost_record', '"old ${first}"', NULL, 5);
+    DELETE FROM record WHERE ${left.length} = 0;`);
+  old.close();
+
+  const store = open();
+  const texts = store.read(0, 100).map(({ sequence, json }) => [sequence, JSON.parse(json)]);
+  expect(texts).toEqual(["b", "c", ...left].map((text, index) => [index + 2, text]));
+  expect(store.content()).toMatchObject({ rows: 2 + left.length, lastSequence: 3 + left.length });
+  store.close();
+});
