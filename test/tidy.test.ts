@@ -38,7 +38,6 @@ const PACKAGE_FENCES: readonly { readonly pattern: RegExp; readonly allowed: rea
   { pattern: /^@mikro-orm\//, allowed: [/^src\/db\//, /-store\.ts$/, /entities\.ts$/] },
   { pattern: /^@electric-sql\/pglite/, allowed: [/^src\/db\//] },
   { pattern: /^prom-client$/, allowed: [/^src\/telemetry\//] },
-  { pattern: /^pino$/, allowed: [/^src\/telemetry\//] },
   { pattern: /^@opentelemetry\//, allowed: [/^src\/telemetry\//] },
   { pattern: /^@connectrpc\//, allowed: [/^src\/server\//] },
   { pattern: /^@bufbuild\//, allowed: [/^src\/server\//] },

@@ -1,4 +1,5 @@
 import type { AttemptReport } from "../core/gateway.ts";
+import { toInstantText } from "../core/instant.ts";
 import type { AttemptIntent } from "../core/ledger.ts";
 import type { PicoUsd } from "../core/money.ts";
 import type { Price, UnitPrices } from "../core/price.ts";
@@ -32,7 +33,7 @@ export function encodeIntent(intent: AttemptIntent): string {
     price: undefined,
     priceId: intent.price?.priceId,
     // As it would be anyway: `JSON.stringify` takes a third of the time for what has no Date in it.
-    occurredAt: intent.occurredAt.toISOString(),
+    occurredAt: toInstantText(intent.occurredAt),
     earlierAttempts: intent.earlierAttempts?.map(encodeReport),
   });
 }

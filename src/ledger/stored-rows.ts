@@ -1,3 +1,4 @@
+import { toInstantText } from "../core/instant.ts";
 import type { AttemptIntent, AttemptOutcome, BillingState, RequestLogEntry } from "../core/ledger.ts";
 import { formatUsd, formatUsdPerMillionTokens, type PicoUsd } from "../core/money.ts";
 import type { Price, UnitPrices } from "../core/price.ts";
@@ -50,7 +51,7 @@ export function chargeToJson(outcome: AttemptOutcome): string {
     time_to_first_token_ms:
       outcome.timeToFirstTokenMs === undefined ? undefined : milliseconds(outcome.timeToFirstTokenMs),
     provider_request_id: outcome.providerRequestId,
-    occurred_at: intent.occurredAt.toISOString(),
+    occurred_at: toInstantText(intent.occurredAt),
   });
 }
 
@@ -93,7 +94,7 @@ export function requestToJson(requestLogId: string, entry: RequestLogEntry): str
     trace_id: entry.traceId,
     tags: entry.tags,
     end_user: entry.endUser,
-    occurred_at: entry.occurredAt.toISOString(),
+    occurred_at: toInstantText(entry.occurredAt),
   });
 }
 

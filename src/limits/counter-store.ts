@@ -1,27 +1,26 @@
-/** One thing to take from one counter. */
-export interface Take {
-  /** Names the counter, e.g. `k_…:requests_per_minute`. */
-  readonly counter: string;
+/** A counter that something is taken from. */
+export interface LimitedCounter {
+  /** E.g. `k_…:requests_per_minute`. */
+  readonly name: string;
   /** `window`: taken until the window ends. `held`: taken until it is given back. */
   readonly kind: "window" | "held";
-  readonly amount: number;
-  /** What the counter may not exceed. */
+  /** What it may not exceed. */
   readonly limit: number;
 }
 
 export type Reservation =
   | {
       readonly granted: true;
-      /** What each counter stands at, these takes included. */
+      /** What each counter stands at, this reservation included. */
       readonly used: readonly number[];
       /** Until the window ends. */
       readonly resetMs: number;
-      /** Changes what was taken of `takes[index]` to `amount`, after the fact and without a check. */
-      readonly correct: (index: number, amount: number) => Promise<void>;
+      /** Changes what was taken of each counter to these amounts, after the fact and without a check. Called once. */
+      readonly correct: (amounts: readonly number[]) => Promise<void>;
     }
   | {
       readonly granted: false;
-      /** Which of the takes did not fit. */
+      /** Of which counter there was not enough. */
       readonly refusedIndex: number;
       /** Until the window ends; undefined for a `held` counter, of which nobody knows. */
       readonly retryAfterMs: number | undefined;
@@ -33,8 +32,8 @@ export type Reservation =
  */
 export interface CounterStore {
   /**
-   * Takes everything or nothing, atomically: however many ask at once, no counter exceeds its limit by this.
-   * What is over after a refusal is as if it had not been asked.
+   * Takes an amount of each counter or nothing, atomically: however many ask at once, no counter exceeds its limit by
+   * this. What is over after a refusal is as if it had not been asked.
    */
-  reserve(takes: readonly Take[]): Promise<Reservation>;
+  reserve(counters: readonly LimitedCounter[], amounts: readonly number[]): Promise<Reservation>;
 }

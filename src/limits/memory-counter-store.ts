@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { CounterStore, Reservation, Take } from "./counter-store.ts";
+import type { CounterStore, LimitedCounter, Reservation } from "./counter-store.ts";
 
 export interface MemoryCounterStoreOptions {
   readonly clock: Clock;
@@ -29,43 +29,49 @@ export function createMemoryCounterStore({ clock, windowMs }: MemoryCounterStore
     return window;
   }
 
+  const countsOf = ({ kind }: LimitedCounter, own: Window): Counts => (kind === "held" ? held : own.counts);
+
   /** Waits for nothing, so that no two reservations can be under way at once. */
-  function reserve(takes: readonly Take[]): Reservation {
+  function reserve(counters: readonly LimitedCounter[], amounts: readonly number[]): Reservation {
     const own = currentWindow();
-    const countsOf = ({ kind }: Take): Counts => (kind === "held" ? held : own.counts);
     const leftMs = (): number => Math.ceil(own.endsAtMs - clock.monotonicMs());
     const used: number[] = [];
-    for (const [refusedIndex, take] of takes.entries()) {
-      const sum = (countsOf(take).get(take.counter) ?? 0) + take.amount;
-      used.push(sum);
-      if (sum > take.limit) {
-        const retryAfterMs = take.kind === "held" ? undefined : leftMs();
-        return { granted: false, refusedIndex, retryAfterMs };
+    for (const counter of counters) {
+      const index = used.length;
+      const sum = (countsOf(counter, own).get(counter.name) ?? 0) + (amounts[index] ?? 0);
+      if (sum > counter.limit) {
+        const retryAfterMs = counter.kind === "held" ? undefined : leftMs();
+        return { granted: false, refusedIndex: index, retryAfterMs };
       }
+      used.push(sum);
     }
-    for (const take of takes) add(countsOf(take), take.counter, take.amount);
-    return { granted: true, used, resetMs: Math.max(0, leftMs()), correct: createCorrection(takes, own) };
-  }
-
-  function createCorrection(takes: readonly Take[], own: Window) {
-    const amounts = takes.map(({ amount }) => amount);
-    return async (index: number, amount: number): Promise<void> => {
-      const take = takes[index];
-      if (!take) throw new RangeError(`there is no take ${index}`);
-      const change = amount - (amounts[index] ?? 0);
-      amounts[index] = amount;
-      if (take.kind === "held") add(held, take.counter, change);
-      // What is given back belongs to the window it was taken from; what was used beyond it, to now.
-      else if (change !== 0) add(change < 0 ? own.counts : currentWindow().counts, take.counter, change);
+    counters.forEach((counter, index) => {
+      set(countsOf(counter, own), counter.name, used[index] ?? 0);
+    });
+    return {
+      granted: true,
+      used,
+      resetMs: Math.max(0, leftMs()),
+      async correct(actualAmounts) {
+        counters.forEach((counter, index) => {
+          const change = (actualAmounts[index] ?? 0) - (amounts[index] ?? 0);
+          if (change !== 0) correctOne(counter, change, own);
+        });
+      },
     };
   }
 
-  return { reserve: async (takes) => reserve(takes) };
+  function correctOne(counter: LimitedCounter, change: number, own: Window): void {
+    // What is given back belongs to the window it was taken from; what was used beyond it, to now.
+    const counts = countsOf(counter, change < 0 ? own : currentWindow());
+    set(counts, counter.name, (counts.get(counter.name) ?? 0) + change);
+  }
+
+  return { reserve: async (counters, amounts) => reserve(counters, amounts) };
 }
 
 /** A counter back at zero takes no memory. */
-function add(counts: Counts, counter: string, amount: number): void {
-  const count = (counts.get(counter) ?? 0) + amount;
-  if (count > 0) counts.set(counter, count);
-  else counts.delete(counter);
+function set(counts: Counts, name: string, count: number): void {
+  if (count > 0) counts.set(name, count);
+  else counts.delete(name);
 }

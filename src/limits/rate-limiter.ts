@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { Admission, LimitStatus, Principal, RateLimiter, RateLimitStatus } from "../core/keys.ts";
-import type { CounterStore, Reservation, Take } from "./counter-store.ts";
+import type { CounterStore, LimitedCounter, Reservation } from "./counter-store.ts";
 import { createMemoryCounterStore } from "./memory-counter-store.ts";
 
 const WINDOW_MS = 60_000;
@@ -16,7 +16,7 @@ export interface RateLimiterOptions {
 
 type QuotaId = "max_concurrent" | "requests_per_minute" | "tokens_per_minute";
 
-interface Quota extends Take {
+interface Quota extends LimitedCounter {
   readonly quotaId: QuotaId;
 }
 
@@ -33,14 +33,26 @@ const DESCRIPTIONS: Readonly<Record<QuotaId, string>> = {
 export function createRateLimiter(options: RateLimiterOptions = {}): RateLimiter {
   const { clock = systemClock } = options;
   const counters = options.counters ?? createMemoryCounterStore({ clock, windowMs: WINDOW_MS });
+  // Requests of one key share their principal for a while.
+  const known = new WeakMap<Principal, readonly Quota[]>();
+  const quotasFor = (principal: Principal): readonly Quota[] => {
+    const found = known.get(principal);
+    if (found) return found;
+    const quotas = quotasOf(principal);
+    known.set(principal, quotas);
+    return quotas;
+  };
   return {
     async admit(principal, estimatedTokens) {
-      const quotas = quotasOf(principal, wholeTokens(estimatedTokens));
+      const quotas = quotasFor(principal);
       if (quotas.length === 0) return UNLIMITED;
-      const impossible = quotas.find(({ amount, limit }) => amount > limit);
-      if (impossible) throw tooLarge(principal, impossible);
+      const amounts = amountsOf(quotas, wholeTokens(estimatedTokens), 1);
+      for (const [index, quota] of quotas.entries()) {
+        const amount = amounts[index] ?? 0;
+        if (amount > quota.limit) throw tooLarge(principal, quota, amount);
+      }
 
-      const reservation = await counters.reserve(quotas);
+      const reservation = await counters.reserve(quotas, amounts);
       if (!reservation.granted)
         throw limited(principal, quotas[reservation.refusedIndex], reservation.retryAfterMs);
       return createAdmission(quotas, reservation);
@@ -50,42 +62,46 @@ export function createRateLimiter(options: RateLimiterOptions = {}): RateLimiter
 
 const UNLIMITED: Admission = { release: () => undefined };
 
-function quotasOf({ apiKeyId, limits }: Principal, tokens: number): readonly Quota[] {
+function quotasOf({ apiKeyId, limits }: Principal): readonly Quota[] {
   const quotas: Quota[] = [];
-  const add = (quotaId: QuotaId, kind: Take["kind"], amount: number, limit: number | undefined): void => {
-    if (limit !== undefined) quotas.push({ quotaId, counter: `${apiKeyId}:${quotaId}`, kind, amount, limit });
+  const add = (quotaId: QuotaId, kind: Quota["kind"], limit: number | undefined): void => {
+    if (limit !== undefined) quotas.push({ quotaId, name: `${apiKeyId}:${quotaId}`, kind, limit });
   };
-  add("max_concurrent", "held", 1, limits.maxConcurrent);
-  add("requests_per_minute", "window", 1, limits.requestsPerMinute);
-  add("tokens_per_minute", "window", tokens, limits.tokensPerMinute);
+  add("max_concurrent", "held", limits.maxConcurrent);
+  add("requests_per_minute", "window", limits.requestsPerMinute);
+  add("tokens_per_minute", "window", limits.tokensPerMinute);
   return quotas;
 }
+
+/** What a request takes of each; when it is over it holds no place. */
+const amountsOf = (quotas: readonly Quota[], tokens: number, places: 0 | 1): readonly number[] =>
+  quotas.map(({ quotaId }) => {
+    if (quotaId === "tokens_per_minute") return tokens;
+    return quotaId === "max_concurrent" ? places : 1;
+  });
 
 type Granted = Extract<Reservation, { granted: true }>;
 
 function statusOf(quotas: readonly Quota[], { used, resetMs }: Granted): RateLimitStatus {
-  const find = (quotaId: QuotaId): LimitStatus | undefined => {
-    const index = quotas.findIndex((quota) => quota.quotaId === quotaId);
-    const quota = quotas[index];
-    return quota && { limit: quota.limit, remaining: quota.limit - (used[index] ?? 0), resetMs };
-  };
-  return { requests: find("requests_per_minute"), tokens: find("tokens_per_minute") };
+  let requests: LimitStatus | undefined;
+  let tokens: LimitStatus | undefined;
+  quotas.forEach(({ quotaId, limit }, index) => {
+    const status = { limit, remaining: limit - (used[index] ?? 0), resetMs };
+    if (quotaId === "requests_per_minute") requests = status;
+    else if (quotaId === "tokens_per_minute") tokens = status;
+  });
+  return { requests, tokens };
 }
 
 function createAdmission(quotas: readonly Quota[], granted: Granted): Admission {
-  const { correct } = granted;
   let released = false;
   return {
     limits: statusOf(quotas, granted),
     release(actualTokens) {
       if (released) return;
       released = true;
-      for (const [index, { quotaId }] of quotas.entries()) {
-        const amount =
-          quotaId === "max_concurrent" ? 0 : quotaId === "tokens_per_minute" ? wholeTokens(actualTokens) : 1;
-        // Nobody waits for a release, and a shared store that fails here has given the place back by its lease.
-        correct(index, amount).catch(() => undefined);
-      }
+      // Nobody waits for a release, and a shared store that fails here has given the place back by its lease.
+      granted.correct(amountsOf(quotas, wholeTokens(actualTokens), 0)).catch(() => undefined);
     },
   };
 }
@@ -109,9 +125,9 @@ function limited(
 }
 
 /** No `retryAfterMs`: waiting does not help a request that is larger than its whole limit. */
-function tooLarge(principal: Principal, quota: Quota): GatewayError {
+function tooLarge(principal: Principal, quota: Quota, amount: number): GatewayError {
   const description =
-    `the request may use ${quota.amount} ${DESCRIPTIONS[quota.quotaId]}, more than the whole limit of ${quota.limit}; ` +
+    `the request may use ${amount} ${DESCRIPTIONS[quota.quotaId]}, more than the whole limit of ${quota.limit}; ` +
     "it can never be admitted: send less input or ask for fewer output tokens";
   return new GatewayError("RATE_LIMITED", description, {
     quotaViolations: [violation(principal, quota, description)],

@@ -1,8 +1,7 @@
-import type { DestinationStream } from "pino";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { BreakerState, LedgerStore, Telemetry } from "../core/telemetry.ts";
 import { createBoundedLabel } from "./bounded-label.ts";
-import { createLog, type Log, type LogLevel } from "./log.ts";
+import { createLog, type Log, type LogLevel, type LogStream } from "./log.ts";
 import { createMetrics, type LedgerState, NO_LEDGER } from "./metrics.ts";
 import { createMetricsRenderer, type MetricsText } from "./metrics-text.ts";
 import type { OtlpOptions } from "./otlp-tracing.ts";
@@ -20,7 +19,7 @@ export interface TelemetryOptions {
   /** Default `info`. */
   readonly logLevel?: LogLevel | undefined;
   /** Default standard output. */
-  readonly logStream?: DestinationStream | undefined;
+  readonly logStream?: LogStream | undefined;
   /** Exact values that must never be logged: provider keys, the administrator key, database passwords. */
   readonly secrets?: readonly string[] | undefined;
   /** Undefined exports no traces and loads no OpenTelemetry SDK. */

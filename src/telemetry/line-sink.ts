@@ -23,9 +23,8 @@ const GATHER_MS = 10;
 
 /**
  * Writes lines to a file descriptor asynchronously; lines are gathered while a write is under way and for a moment
- * after it began, so that a single line is written at once and many are written together. pino's own
- * destination (sonic-boom 4) is not used because it writes what is left synchronously when the process exits, and
- * never ends doing so once the reader of a pipe has gone.
+ * after it began, so that a single line is written at once and many are written together. Not sonic-boom (4), which
+ * writes what is left synchronously when the process exits, and never ends doing so once the reader of a pipe has gone.
  */
 export function createLineSink({ fd, maxWaitingCharacters, onDropped }: LineSinkOptions): LineSink {
   let waiting = "";

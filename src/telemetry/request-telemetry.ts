@@ -1,4 +1,5 @@
 import { ERROR_TABLE, type ErrorReason } from "../core/error-table.ts";
+import type { GatewayError } from "../core/errors.ts";
 import type { RequestEnd, RequestStart, RequestTelemetry } from "../core/telemetry.ts";
 import { createAttemptTelemetry } from "./attempt-telemetry.ts";
 import type { LogWriter } from "./log.ts";
@@ -176,15 +177,17 @@ function countCompletion(
   }
 }
 
-/** What is nobody's fault but the caller's is no warning. */
 function writeLine(
   { start, span, log, redactor }: RequestContext,
   request: { readonly end: RequestEnd; readonly apiKeyId: string; readonly wasHedged: boolean },
 ): void {
   const { end } = request;
   const line = toRequestLine({ start, traceId: span.traceId, ...request }, redactor);
-  const { error } = end;
-  if (error?.reason === "INTERNAL") log.lines.error(line, "request");
-  else if (error && error.row.httpStatus >= 500) log.lines.warn(line, "request");
-  else log.lines.info(line, "request");
+  log.line(lineLevel(end.error), "request", line);
+}
+
+/** What is nobody's fault but the caller's is no warning. */
+function lineLevel(error: GatewayError | undefined): "info" | "warn" | "error" {
+  if (error?.reason === "INTERNAL") return "error";
+  return error && error.row.httpStatus >= 500 ? "warn" : "info";
 }
