@@ -27,8 +27,11 @@ export function maxCountMs(result: AttemptResult, signal: AbortSignal): number {
   return broughtNothing ? MAX_COUNT_BEFORE_FALLBACK_MS : MAX_COUNT_MS;
 }
 
-/** Counts the tokens of an attempt whose provider did not. Undefined when that is not needed, or takes too long. */
-export async function countAttempt(
+/**
+ * Counts the tokens of an attempt whose provider did not; resolves with undefined when that takes too long. Undefined
+ * when there is nothing to count, as for most.
+ */
+export function countAttempt(
   estimator: UsageEstimator,
   attempt: {
     readonly input: ModelInput;
@@ -36,9 +39,9 @@ export async function countAttempt(
     readonly result: AttemptResult;
     readonly maxMs: number;
   },
-): Promise<CountedTokens | undefined> {
+): Promise<CountedTokens | undefined> | undefined {
   const { input, output, result, maxMs } = attempt;
   if (!needsEstimate(result)) return undefined;
   const { outputBytes } = result.kind === "answered" ? result.received : result.error.received;
-  return await estimator.estimate({ input, output: { text: output.text, outputBytes } }, maxMs);
+  return estimator.estimate({ input, output: { text: output.text, outputBytes } }, maxMs);
 }

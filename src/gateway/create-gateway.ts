@@ -62,22 +62,27 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
   };
   const repeatable = createRepeatableCalls({ ...dependencies, router });
 
-  async function execute<A extends Answered>(execution: Execution<A>): Promise<Executed<A>> {
+  function execute<A extends Answered>(execution: Execution<A>): Promise<Executed<A>> {
     const generation = current;
     generation.enter();
-    try {
-      return await executeCall(generation.dependencies, execution);
-    } finally {
-      generation.leave();
-    }
+    const executed = executeCall(generation.dependencies, execution);
+    executed.then(generation.leave, generation.leave);
+    return executed;
   }
 
-  async function completeOnce(
+  function completeOnce(
     call: CompletionCall,
     record: CallRecord<ProviderAnswer> | undefined,
   ): Promise<CompletionResult> {
-    const end = await execute({ ...asked("Complete", call), invoke: invokeUnary(call), record });
-    return { ...unaryResult(end), native: end.answer.native };
+    return execute({ ...asked("Complete", call), invoke: invokeUnary(call), record }).then(
+      ({ answer, candidate, attempts }) => ({
+        ...candidate,
+        choices: answer.choices,
+        attempts,
+        replayed: false,
+        native: answer.native,
+      }),
+    );
   }
 
   async function streamOnce(
@@ -190,7 +195,7 @@ function createGeneration(dependencies: GatewayDependencies) {
     enter(): void {
       active += 1;
     },
-    leave(): void {
+    leave: (): void => {
       active -= 1;
       if (active > 0) return;
       for (const wake of waiters) wake();
@@ -215,8 +220,11 @@ const invokeUnary =
   ({ input, native }: CompletionCall): Invoke<ProviderAnswer> =>
   async (provider, frame, { onText }) => {
     const answer = await provider.complete({ ...frame, input, native });
-    for (const { message } of answer.choices)
-      for (const text of message.parts.flatMap(partTexts)) onText(text);
+    // Only where somebody has to count them.
+    if (answer.usage.kind !== "reported") {
+      for (const { message } of answer.choices)
+        for (const text of message.parts.flatMap(partTexts)) onText(text);
+    }
     return { answer, received: { outputBytes: answer.outputBytes, deltas: 0 } };
   };
 

@@ -13,41 +13,66 @@ export interface RequestScope {
   dispose(): void;
 }
 
-export function createRequestScope(options: {
+export interface RequestScopeOptions {
   readonly clock: Clock;
   readonly deadlineAtMs: number;
   readonly callerSignal: AbortSignal;
-}): RequestScope {
-  const { clock, deadlineAtMs, callerSignal } = options;
-  const controller = new AbortController();
-  const remainingMs = () => deadlineAtMs - clock.monotonicMs();
+}
 
-  const onDeadline = () => controller.abort(deadlineError());
-  // The caller's signal also fires at its deadline, a little before or after our own timer, and may say so.
-  const isDeadline = (): boolean => {
-    const { reason } = callerSignal;
-    return remainingMs() <= 1 || (reason instanceof GatewayError && reason.reason === "DEADLINE_EXCEEDED");
+export function createRequestScope(options: RequestScopeOptions): RequestScope {
+  return new TimedScope(options);
+}
+
+class TimedScope implements RequestScope {
+  readonly #clock: Clock;
+  readonly #deadlineAtMs: number;
+  readonly #callerSignal: AbortSignal;
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor({ clock, deadlineAtMs, callerSignal }: RequestScopeOptions) {
+    this.#clock = clock;
+    this.#deadlineAtMs = deadlineAtMs;
+    this.#callerSignal = callerSignal;
+    this.#timer = setTimeout(() => this.#onDeadline(), Math.max(0, this.remainingMs()));
+    if (callerSignal.aborted) this.#onCallerGone();
+    else callerSignal.addEventListener("abort", this.#onCallerGone, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  remainingMs(): number {
+    return this.#deadlineAtMs - this.#clock.monotonicMs();
+  }
+
+  endedBy(): ProviderError | undefined {
+    const { signal } = this.#controller;
+    // In a busy process the timer may be late; what is overdue must not be sent on.
+    if (!signal.aborted && this.remainingMs() <= 0) this.#onDeadline();
+    const reason: unknown = signal.reason;
+    return reason instanceof ProviderError ? reason : undefined;
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
+    this.#callerSignal.removeEventListener("abort", this.#onCallerGone);
+  }
+
+  #onDeadline(): void {
+    this.#controller.abort(deadlineError());
+  }
+
+  readonly #onCallerGone = (): void => {
+    this.#controller.abort(this.#isDeadline() ? deadlineError() : cancelledError());
   };
-  const onCallerGone = () => controller.abort(isDeadline() ? deadlineError() : cancelledError());
 
-  const timer = setTimeout(onDeadline, Math.max(0, remainingMs()));
-  if (callerSignal.aborted) onCallerGone();
-  else callerSignal.addEventListener("abort", onCallerGone, { once: true });
-
-  return {
-    signal: controller.signal,
-    remainingMs,
-    endedBy() {
-      // In a busy process the timer may be late; what is overdue must not be sent on.
-      if (!controller.signal.aborted && remainingMs() <= 0) onDeadline();
-      const reason: unknown = controller.signal.reason;
-      return reason instanceof ProviderError ? reason : undefined;
-    },
-    dispose() {
-      clearTimeout(timer);
-      callerSignal.removeEventListener("abort", onCallerGone);
-    },
-  };
+  /** The caller's signal also fires at its deadline, a little before or after our own timer, and may say so. */
+  #isDeadline(): boolean {
+    const { reason } = this.#callerSignal;
+    return this.remainingMs() <= 1 || (reason instanceof GatewayError && reason.reason === "DEADLINE_EXCEEDED");
+  }
 }
 
 function deadlineError(): ProviderError {

@@ -12,7 +12,7 @@ import { ProviderError, type ReceivedOutput } from "../core/provider-error.ts";
 import type { Claim } from "../core/replay.ts";
 import type { AttemptTelemetry, DrainEnd } from "../core/telemetry.ts";
 import type { UsageReport } from "../core/usage.ts";
-import type { UsageEstimator } from "../pricing/usage-estimator.ts";
+import type { CountedTokens, UsageEstimator } from "../pricing/usage-estimator.ts";
 import { beforeAbort } from "../resilience/before-abort.ts";
 import { countAttempt, MAX_COUNT_MS, maxCountMs } from "./count-attempt.ts";
 import type { Drains } from "./drains.ts";
@@ -95,6 +95,9 @@ type CallEnd<A extends Answered> =
   | { readonly kind: "answered"; readonly answer: A; readonly result: AttemptResult }
   | { readonly kind: "failed"; readonly error: ProviderError; readonly result: AttemptResult };
 
+/** What it comes to, after a count of its tokens if that is needed. */
+type ToOutcome = (result: AttemptResult, maxMs: number) => AttemptOutcome | Promise<AttemptOutcome>;
+
 /**
  * One call to one provider: intent on the ledger, call, outcome on the ledger.
  * @throws GatewayError LEDGER_UNAVAILABLE before the provider was called; a provider's failure is returned, and so is
@@ -128,20 +131,16 @@ export async function runAttempt<A extends Answered>(
   const checkpoint = createStreamCheckpoints(clock, output, (received) =>
     ledger.checkpoint(intent.attemptId, received),
   );
-  const toOutcome = async (result: AttemptResult, maxMs: number) => {
+  const toOutcome: ToOutcome = (result, maxMs) => {
     const latencyMs = clock.monotonicMs() - startedAtMs;
-    const tokens = await countAttempt(estimator, { input, output, result, maxMs });
-    const wasGivenUp = upstream.detached || (result.kind === "failed" && result.error.reason === "CANCELLED");
-    const lost = wasGivenUp && lostRace(signal);
-    return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs, lost });
-  };
-  const settle = async (result: AttemptResult) => {
-    const outcome = await toOutcome(result, maxCountMs(result, signal));
-    const durable = ledger.settle(outcome);
-    // It is awaited before the answer; until then a rejection must not count as unhandled.
-    durable.catch(() => {});
-    telemetry.finished(outcome, upstream.detached || upstream.foundNoRoom);
-    return { outcome, durable };
+    const withTokens = (tokens?: CountedTokens) => {
+      const wasGivenUp =
+        upstream.detached || (result.kind === "failed" && result.error.reason === "CANCELLED");
+      const lost = wasGivenUp && lostRace(signal);
+      return settleAttempt({ intent, result, tokens, cancelledStreams, latencyMs, timeToFirstTokenMs, lost });
+    };
+    const counting = countAttempt(estimator, { input, output, result, maxMs });
+    return counting ? counting.then(withTokens) : withTokens();
   };
 
   const upstream =
@@ -159,7 +158,12 @@ export async function runAttempt<A extends Answered>(
   // From here on the end of the request changes nothing for a call that is over.
   if (!upstream.detached) upstream.end();
   const { result, ...end } = over;
-  const settled = await settle(result);
+  const outcome = await toOutcome(result, maxCountMs(result, signal));
+  const durable = ledger.settle(outcome);
+  // It is awaited before the answer; until then a rejection must not count as unhandled.
+  durable.catch(() => {});
+  telemetry.finished(outcome, upstream.detached || upstream.foundNoRoom);
+  const settled = { outcome, durable };
   if (upstream.foundNoRoom) telemetry.drained("no_room", settled.outcome);
   if (upstream.detached) void drain(dependencies, { calling, upstream, settled, toOutcome, telemetry });
   return { ...end, ...settled };
@@ -218,7 +222,7 @@ async function drain<A extends Answered>(
     readonly calling: Promise<CallEnd<A>>;
     readonly upstream: Upstream;
     readonly settled: { readonly outcome: AttemptOutcome; readonly durable: Promise<void> };
-    readonly toOutcome: (result: AttemptResult, maxMs: number) => Promise<AttemptOutcome>;
+    readonly toOutcome: ToOutcome;
     readonly telemetry: AttemptTelemetry;
   },
 ): Promise<void> {
