@@ -71,7 +71,9 @@ class TimedScope implements RequestScope {
   /** The caller's signal also fires at its deadline, a little before or after our own timer, and may say so. */
   #isDeadline(): boolean {
     const { reason } = this.#callerSignal;
-    return this.remainingMs() <= 1 || (reason instanceof GatewayError && reason.reason === "DEADLINE_EXCEEDED");
+    return (
+      this.remainingMs() <= 1 || (reason instanceof GatewayError && reason.reason === "DEADLINE_EXCEEDED")
+    );
   }
 }
 

@@ -71,11 +71,12 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
   if (recovered.orphans > 0 || recovered.rows > 0) options.onRecovered?.(recovered);
   shipper.wake();
 
-  const openAttempts = new Set<string>();
+  // Their ids would be of no use, and to put strings that nobody has seen before into a Set costs as much as to encode one.
+  let openAttempts = 0;
   const newPrices = createNewPrices((price) => shipper.remember(price));
   let closed = false;
   const findFull = createBounds(options, {
-    pending: () => openAttempts.size + journal.depth,
+    pending: () => openAttempts + journal.depth,
     unshipped: () => shipper.unshipped,
     journalBytes: () => journal.usedBytes,
   });
@@ -104,7 +105,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       if (obstacle !== undefined) throw unavailable(obstacle);
       assertStorable(intent);
       const { attemptId } = intent;
-      openAttempts.add(attemptId);
+      openAttempts += 1;
       const operations = newPrices.toOperations(intent.price);
       operations.push({ kind: "open", attemptId, json: encodeIntent(intent) });
       if (claim && replays) operations.push(replays.claimOperation(claim));
@@ -112,7 +113,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
         await journal.add(operations, "refuse");
         newPrices.durable(intent.price);
       } catch (error) {
-        openAttempts.delete(attemptId);
+        openAttempts -= 1;
         throw error;
       }
     },
@@ -121,7 +122,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
     },
     async settle(outcome: AttemptOutcome): Promise<void> {
       const { attemptId } = outcome.intent;
-      openAttempts.delete(attemptId);
+      openAttempts = Math.max(0, openAttempts - 1);
       await keepCharge(outcome, { table: "cost_record", json: chargeToJson(outcome), attemptId });
     },
     async correct(outcome: AttemptOutcome): Promise<void> {
@@ -176,7 +177,7 @@ export async function createJournalLedger(options: JournalLedgerOptions): Promis
       return journal.usedBytes;
     },
     get openAttempts() {
-      return openAttempts.size;
+      return openAttempts;
     },
   };
 }

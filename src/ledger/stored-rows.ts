@@ -19,9 +19,9 @@ export function assertStorable(intent: AttemptIntent): void {
 
 /** The row of `cost_record`, as JSON text. @throws RangeError when it could not be stored */
 export function chargeToJson(outcome: AttemptOutcome): string {
-  const { intent, usage } = outcome;
+  const { intent, usage, unitPrices } = outcome;
   assertStorable(intent);
-  return toStorableJson({
+  const json = toStorableJson({
     record_id: intent.attemptId,
     attempt_id: intent.attemptId,
     request_id: indexed(intent.requestId),
@@ -41,7 +41,10 @@ export function chargeToJson(outcome: AttemptOutcome): string {
     text_tokens_out: tokens(usage?.textTokensOut),
     reasoning_tokens_out: tokens(usage?.reasoningTokensOut),
     usage_source: outcome.usageSource,
-    ...pricingToRow(outcome, intent.price?.priceId),
+    billing_state: outcome.billingState,
+    cost_usd: outcome.costPicoUsd === undefined ? undefined : formatUsd(outcome.costPicoUsd),
+    price_id: intent.price?.priceId,
+    flags: outcome.flags,
     provider_cost_usd:
       outcome.providerCostPicoUsd === undefined ? undefined : formatUsd(outcome.providerCostPicoUsd),
     tags: intent.tags,
@@ -53,6 +56,19 @@ export function chargeToJson(outcome: AttemptOutcome): string {
     provider_request_id: outcome.providerRequestId,
     occurred_at: toInstantText(intent.occurredAt),
   });
+  return unitPrices ? json.slice(0, -1) + unitPriceMembers(unitPrices) : json;
+}
+
+const knownMembers = new WeakMap<UnitPrices, string>();
+
+/** The columns of unit prices as the last members of an object, which are the same for all attempts of a price. */
+function unitPriceMembers(unitPrices: UnitPrices): string {
+  let members = knownMembers.get(unitPrices);
+  if (members === undefined) {
+    members = `,${JSON.stringify(unitPricesToRow(unitPrices)).slice(1)}`;
+    knownMembers.set(unitPrices, members);
+  }
+  return members;
 }
 
 /** The columns of `cost_record` that a price decides. */

@@ -52,7 +52,7 @@ export abstract class ServedCall implements AuthenticatedCall {
     this.response = exchange.response;
     this.#startedAtMs = settings.clock.monotonicMs();
     this.requestId = requestIdOf(exchange.request);
-    this.response.once("close", () => this.#closed());
+    this.response.on("close", () => this.#closed());
   }
 
   /** The `protocol` of telemetry. */

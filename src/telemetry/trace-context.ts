@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 /** What a W3C `traceparent` says. */
 export interface TraceContext {
@@ -10,6 +10,7 @@ export interface TraceContext {
 }
 
 const TRACEPARENT_PATTERN = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const TRACE_ID_BYTES = 16;
 const NO_TRACE = "0".repeat(32);
 const NO_SPAN = "0".repeat(16);
 
@@ -24,7 +25,16 @@ export function parseTraceparent(header: string | undefined): TraceContext | und
   return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 };
 }
 
-/** A new trace id. `randomUUID` draws from a prepared pool: 0.1 µs, a tenth of `randomBytes`. */
+/** Random bytes are drawn for so many ids at once: a draw of its own takes a microsecond. */
+const pool = Buffer.alloc(256 * TRACE_ID_BYTES);
+let used = pool.length;
+
+/** A new trace id. */
 export function newTraceId(): string {
-  return randomUUID().replaceAll("-", "");
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  used += TRACE_ID_BYTES;
+  return pool.toString("hex", used - TRACE_ID_BYTES, used);
 }

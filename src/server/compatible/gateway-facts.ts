@@ -35,7 +35,12 @@ export function ignoredHeaders(members: readonly string[]): Record<string, strin
 }
 
 /** The headers of a whole answer, or of an error after attempts. */
-export function factHeaders({ provider, model, attempts, replayed }: Facts): Record<string, string> {
+export function factHeaders({
+  provider,
+  model,
+  attempts,
+  replayed,
+}: Omit<Facts, "requestId">): Record<string, string> {
   const totals = totalAttempts(attempts);
   const headers: Record<string, string> =
     provider !== undefined && model !== undefined ? originHeaders(provider, model) : {};
@@ -43,7 +48,7 @@ export function factHeaders({ provider, model, attempts, replayed }: Facts): Rec
   if (totals.costPicoUsd !== undefined) headers["x-llm-gateway-cost-usd"] = formatUsd(totals.costPicoUsd);
   if (totals.estimated) headers["x-llm-gateway-cost-estimated"] = "true";
   if (totals.unpriced) headers["x-llm-gateway-cost-unpriced"] = "true";
-  return { ...headers, ...replayedHeaders(replayed) };
+  return replayed ? { ...headers, ...replayedHeaders(replayed) } : headers;
 }
 
 /** The same as JSON text, for the end of a stream. */

@@ -57,13 +57,12 @@ async function complete<R extends CompatibleRequest>(
 ): Promise<WholeAnswer> {
   try {
     const result = await gateway.complete(completion);
-    const { requestId } = call;
     call.completed(completionEnd(request.model, result, false));
-    const headers = factHeaders({ ...result, requestId });
+    const headers = factHeaders(result);
     if (result.native !== undefined) return { headers, body: result.native };
     // Of a replayed answer it is not known what its provider was told.
     const ignored = result.replayed ? {} : ignoredHeaders(format.ignoredMembers(request));
-    return { headers: { ...headers, ...ignored }, body: format.toAnswer(request, result, requestId) };
+    return { headers: { ...headers, ...ignored }, body: format.toAnswer(request, result, call.requestId) };
   } catch (error) {
     call.completed(completionEnd(request.model, endOfFailed(error), false));
     throw error;

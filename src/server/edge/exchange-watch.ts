@@ -101,7 +101,7 @@ export function createExchangeWatch(options: ExchangeWatchOptions): ExchangeWatc
       exchanges.add(exchange);
       if (closing && !isHttp2(response)) closeAfterAnswer(request, response);
       const session = isHttp2(response) ? response.stream.session : undefined;
-      response.once("close", () => {
+      response.on("close", () => {
         exchanges.delete(exchange);
         if (session !== undefined) reportDiscarded(session, response);
       });

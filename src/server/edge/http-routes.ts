@@ -54,6 +54,7 @@ export function createHttpRoutes(dependencies: HttpRouteDependencies): Handler {
 
 /** Lets a call in while there is a place, before anything of its body is read. */
 function createAdmission({ inFlightCap, isRefusingCalls }: HttpRouteDependencies) {
+  const leave = () => inFlightCap.leave();
   return (request: EdgeRequest, response: EdgeResponse, handler: Handler): void => {
     if (isRefusingCalls?.()) {
       refuse(request, response, { reason: "DRAINING", message: "the gateway is shutting down" });
@@ -67,7 +68,7 @@ function createAdmission({ inFlightCap, isRefusingCalls }: HttpRouteDependencies
       });
       return;
     }
-    response.once("close", () => inFlightCap.leave());
+    response.on("close", leave);
     handler(request, response);
   };
 }

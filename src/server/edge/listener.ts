@@ -67,7 +67,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const handler: Handler = (request, response) => {
     if (!isHttp2(response)) connections.established(request.socket);
     exchanges.add(request, response);
-    const fault = findHeaderFault(request.rawHeaders, limits);
+    const fault = findHeaderFault(request, limits);
     if (fault === undefined) options.handler(request, response);
     else refuse(request, response, fault);
   };

@@ -1,3 +1,4 @@
+import type { EdgeRequest } from "./handler.ts";
 import type { Refusal } from "./refusal.ts";
 
 export interface HeaderLimits {
@@ -28,25 +29,35 @@ const SINGLE: ReadonlySet<string> = new Set([
  * headers are not counted.
  */
 export function findHeaderFault(
-  rawHeaders: readonly string[],
+  { rawHeaders, headers }: Pick<EdgeRequest, "rawHeaders" | "headers">,
   { maxHeaders, maxHeaderBytes }: HeaderLimits,
 ): Refusal | undefined {
   let count = 0;
   let bytes = 0;
-  let seen: string[] | undefined;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const rawName = rawHeaders[index] ?? "";
     if (rawName.startsWith(":")) continue;
     count += 1;
     bytes += rawName.length + (rawHeaders[index + 1]?.length ?? 0);
-    const name = rawName.toLowerCase();
-    if (!SINGLE.has(name)) continue;
-    if (seen?.includes(name)) return fault(`the header ${name} was sent more than once`);
-    seen ??= [];
-    seen.push(name);
+  }
+  // Node has one member for each name.
+  if (Object.keys(headers).length < rawHeaders.length / 2) {
+    const repeated = findRepeated(rawHeaders);
+    if (repeated !== undefined) return fault(`the header ${repeated} was sent more than once`);
   }
   if (count > maxHeaders) return tooLarge(`more than ${maxHeaders} headers were sent`);
   if (bytes > maxHeaderBytes) return tooLarge(`the headers exceed ${maxHeaderBytes} bytes`);
+  return undefined;
+}
+
+/** The name of a header that must not come twice, and does. */
+function findRepeated(rawHeaders: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? "").toLowerCase();
+    if (seen.has(name)) return name;
+    if (SINGLE.has(name)) seen.add(name);
+  }
   return undefined;
 }
 

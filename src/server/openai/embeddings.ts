@@ -26,7 +26,7 @@ export async function createEmbeddings(
   try {
     const result = await dependencies.gateway.embed({ ...toGatewayCall(call, request), input, native });
     call.completed(completionEnd(request.model, result, false));
-    const headers = factHeaders({ ...result, requestId: call.requestId });
+    const headers = factHeaders(result);
     if (result.native) return { headers, body: result.native.text ?? toEmbeddingsAnswer(result, request) };
     // Of a replayed answer it is not known what its provider was told.
     const ignored = result.replayed ? {} : ignoredHeaders(ignoredEmbeddingsMembers(request));

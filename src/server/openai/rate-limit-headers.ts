@@ -17,10 +17,24 @@ export function refusedLimitHeaders(error: GatewayError): Record<string, string>
   return headers;
 }
 
+function namesOf(kind: LimitKind) {
+  return {
+    limit: `x-ratelimit-limit-${kind}`,
+    remaining: `x-ratelimit-remaining-${kind}`,
+    reset: `x-ratelimit-reset-${kind}`,
+  };
+}
+
+const NAMES = { requests: namesOf("requests"), tokens: namesOf("tokens") } as const satisfies Record<
+  LimitKind,
+  object
+>;
+
 function add(headers: Record<string, string>, kind: LimitKind, status: LimitStatus | RefusedLimit): void {
-  headers[`x-ratelimit-limit-${kind}`] = String(status.limit);
-  if (status.remaining !== undefined) headers[`x-ratelimit-remaining-${kind}`] = String(status.remaining);
-  headers[`x-ratelimit-reset-${kind}`] = formatDuration(status.resetMs);
+  const names = NAMES[kind];
+  headers[names.limit] = String(status.limit);
+  if (status.remaining !== undefined) headers[names.remaining] = String(status.remaining);
+  headers[names.reset] = formatDuration(status.resetMs);
 }
 
 /** As OpenAI writes it: `7ms`, `1.25s`. */
