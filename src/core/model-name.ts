@@ -7,9 +7,15 @@ export interface Candidate {
   readonly model: string;
 }
 
-/** `provider/model`, as keys' allow-lists and logs name a candidate. */
+const names = new WeakMap<Candidate, string>();
+
+/** `provider/model`, as keys' allow-lists and logs name a candidate. Most calls share their candidates. */
 export function candidateName(candidate: Candidate): string {
-  return `${candidate.provider}/${candidate.model}`;
+  const known = names.get(candidate);
+  if (known !== undefined) return known;
+  const name = `${candidate.provider}/${candidate.model}`;
+  names.set(candidate, name);
+  return name;
 }
 
 /**

@@ -155,7 +155,8 @@ function mayHedge<A extends Answered>(
 ): boolean {
   const { scope, method } = options;
   const health = dependencies.health.of(turn.candidate);
-  if (scope.endedBy() || health.breaker.refuses || isTooSlow(dependencies, options, turn)) return false;
+  if (scope.endedBy() || health.breaker.refuses || isTooSlow(dependencies, options, turn, health))
+    return false;
   const expectedMs = health.latency[method].medianMs() ?? 0;
   if (expectedMs > scope.remainingMs() || !dependencies.retryBudget.spend()) return false;
   // For the count of the one that will lose.
@@ -187,7 +188,8 @@ async function tryCandidate<A extends Answered>(
   const { scope } = options;
   const { candidate } = turn;
   const health = dependencies.health.of(candidate);
-  if (isTooSlow(dependencies, options, turn)) return { kind: "next", candidate, error: tooSlow(candidate) };
+  if (isTooSlow(dependencies, options, turn, health))
+    return { kind: "next", candidate, error: tooSlow(candidate) };
 
   let failure: ProviderError | undefined;
   for (let attempt = 1; ; attempt += 1) {
@@ -217,13 +219,14 @@ const hasDelivered = ({ outcome }: AttemptEnd<Answered>) => outcome.timeToFirstT
 
 /** With a fallback at hand: would this candidate probably run into its own limit, to be paid for nothing? */
 function isTooSlow<A extends Answered>(
-  { health, providers }: ChainDependencies,
+  { providers }: ChainDependencies,
   { scope, streamed, method }: ChainOptions<A>,
   { candidate, fallbackLeft }: Turn,
+  health: CandidateHealth,
 ): boolean {
   const policy = providers.get(candidate.provider)?.timeouts;
   if (!fallbackLeft || !policy) return false;
-  const medianMs = health.of(candidate).latency[method].medianMs();
+  const medianMs = health.latency[method].medianMs();
   if (medianMs === undefined) return false;
   const { firstTokenMs } = attemptTimeouts({
     remainingMs: scope.remainingMs(),

@@ -22,6 +22,7 @@ export function chargeToJson(outcome: AttemptOutcome): string {
   const { intent, usage, unitPrices } = outcome;
   assertStorable(intent);
   const json = toStorableJson({
+    occurred_at: toInstantText(intent.occurredAt),
     record_id: intent.attemptId,
     attempt_id: intent.attemptId,
     request_id: indexed(intent.requestId),
@@ -54,7 +55,6 @@ export function chargeToJson(outcome: AttemptOutcome): string {
     time_to_first_token_ms:
       outcome.timeToFirstTokenMs === undefined ? undefined : milliseconds(outcome.timeToFirstTokenMs),
     provider_request_id: outcome.providerRequestId,
-    occurred_at: toInstantText(intent.occurredAt),
   });
   return unitPrices ? json.slice(0, -1) + unitPriceMembers(unitPrices) : json;
 }
@@ -95,6 +95,7 @@ export function pricingToRow(
 export function requestToJson(requestLogId: string, entry: RequestLogEntry): string {
   assertOrdinaryDate(entry.occurredAt);
   return toStorableJson({
+    occurred_at: toInstantText(entry.occurredAt),
     request_log_id: requestLogId,
     request_id: indexed(entry.requestId),
     api_key_id: indexed(entry.apiKeyId),
@@ -110,7 +111,6 @@ export function requestToJson(requestLogId: string, entry: RequestLogEntry): str
     trace_id: entry.traceId,
     tags: entry.tags,
     end_user: entry.endUser,
-    occurred_at: toInstantText(entry.occurredAt),
   });
 }
 
@@ -118,10 +118,11 @@ const OCCURRED_AT = '"occurred_at":"';
 
 /**
  * The month (`2026-11`) that a row of `cost_record` or `request_log` belongs to; undefined for what is no such row.
- * Within a JSON string the quotes would be escaped, and a tag of that name stands before the column.
+ * The column comes first. In rows of earlier builds it came after the tags, and within a JSON string the quotes would be
+ * escaped, so that it is the last of its name.
  */
 export function monthOf(json: string): string | undefined {
-  const at = json.lastIndexOf(OCCURRED_AT);
+  const at = json.startsWith(OCCURRED_AT, 1) ? 1 : json.lastIndexOf(OCCURRED_AT);
   if (at < 0) return undefined;
   const month = json.slice(at + OCCURRED_AT.length, at + OCCURRED_AT.length + 7);
   return /^\d{4}-\d\d$/.test(month) ? month : undefined;

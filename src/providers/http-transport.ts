@@ -115,15 +115,19 @@ export class Exchange implements Dispatcher.DispatchHandler {
     createListener: (exchange: Exchange) => ResponseListener,
   ) {
     this.#request = request;
-    this.#timer = new PhaseTimer({ totalMs: request.timeouts.totalMs, onTimeout: this.#onTimeout });
+    this.#timer = new PhaseTimer({
+      totalMs: request.timeouts.totalMs,
+      onTimeout: (phase, limitMs) => this.#onTimeout(phase, limitMs),
+    });
     this.#listener = createListener(this);
     if (request.signal.aborted || request.timeouts.totalMs <= 0) {
       // Too late before it began: nothing is sent. The listener is told after `post` has returned.
       this.#over = true;
-      queueMicrotask(request.signal.aborted ? this.#tellAborted : this.#tellExpired);
+      queueMicrotask(() => (request.signal.aborted ? this.#tellAborted() : this.#tellExpired()));
       return;
     }
-    request.signal.addEventListener("abort", this.#onAbort, { once: true });
+    // It stays there until the request is forgotten: to take it back would cost more than the rest of an end.
+    request.signal.addEventListener("abort", () => this.#onAbort(), { once: true });
     if (connectTimeoutMs < request.timeouts.firstTokenMs) this.#timer.enter("connect", connectTimeoutMs);
     else this.#timer.enter("first_token", request.timeouts.firstTokenMs, this.#timer.startedMs);
   }
@@ -211,32 +215,31 @@ export class Exchange implements Dispatcher.DispatchHandler {
     queueMicrotask(() => this.#listener.onFailure(failure));
   }
 
-  readonly #onTimeout = (phase: TimeoutPhase, limitMs: number): void => {
+  #onTimeout(phase: TimeoutPhase, limitMs: number): void {
     if (!this.#finish()) return;
     this.#controller?.abort(ABORTED);
     this.#listener.onFailure({ kind: "timeout", phase, limitMs, sent: this.#sent });
-  };
+  }
 
-  readonly #onAbort = (): void => {
+  #onAbort(): void {
     if (!this.#finish()) return;
     this.#controller?.abort(ABORTED);
     this.#tellAborted();
-  };
+  }
 
-  readonly #tellAborted = (): void => {
+  #tellAborted(): void {
     this.#listener.onFailure({ kind: "aborted", reason: this.#request.signal.reason, sent: this.#sent });
-  };
+  }
 
-  readonly #tellExpired = (): void => {
+  #tellExpired(): void {
     this.#listener.onFailure({ kind: "timeout", phase: "total", limitMs: 0, sent: false });
-  };
+  }
 
   /** False when it was over already. */
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
     this.#timer.clear();
-    this.#request.signal.removeEventListener("abort", this.#onAbort);
     return true;
   }
 }

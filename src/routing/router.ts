@@ -1,3 +1,4 @@
+import { BoundedMap } from "../core/bounded-map.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { Principal } from "../core/keys.ts";
 import type { CallMethod } from "../core/ledger.ts";
@@ -41,6 +42,10 @@ export interface Router {
   /** The names that this key may ask for, with their chains. */
   names(principal: Principal): readonly { readonly name: string; readonly chain: readonly Candidate[] }[];
 }
+
+/** Callers choose the names of models. */
+const MAX_KNOWN_CHAINS = 1_000;
+const DEFAULT_STRATEGY: Pick<Route, "strategy"> = { strategy: { kind: "ordered" } };
 
 export function createRouter(options: RouterOptions): Router {
   const { providers, aliases, defaultChain, disabled = new Set() } = options;
@@ -93,15 +98,28 @@ export function createRouter(options: RouterOptions): Router {
     });
   };
 
+  const build = (request: RouteRequest, method: CallMethod): readonly Candidate[] => {
+    const { model, fallbackModels, principal } = request;
+    const chain = [...allowedOrThrow(model, request, method)];
+    for (const name of fallbackModels) chain.push(...allowedOrThrow(name, request, method));
+    if (fallbackModels.length === 0 && !aliases.has(model) && method !== "Embed") {
+      chain.push(...allowed(principal, "", enabledDefaultChain));
+    }
+    return withoutRepeats(chain);
+  };
+
+  /** What depends on nothing but the model's name, as for most calls. */
+  const completions = new BoundedMap<string, readonly Candidate[]>(MAX_KNOWN_CHAINS);
+  const embeddings = new BoundedMap<string, readonly Candidate[]>(MAX_KNOWN_CHAINS);
+
   return {
     route(request, method) {
       const { model, fallbackModels, principal } = request;
-      const chain = [...allowedOrThrow(model, request, method)];
-      for (const name of fallbackModels) chain.push(...allowedOrThrow(name, request, method));
-      if (fallbackModels.length === 0 && !aliases.has(model) && method !== "Embed") {
-        chain.push(...allowed(principal, "", enabledDefaultChain));
-      }
-      return withoutRepeats(chain);
+      const { strategy } = aliases.get(model) ?? DEFAULT_STRATEGY;
+      if (fallbackModels.length > 0 || principal.allowedModels.length > 0 || strategy.kind !== "ordered")
+        return build(request, method);
+      const known = method === "Embed" ? embeddings : completions;
+      return known.getOrCreate(model, () => build(request, method));
     },
     policyOf: (model) => aliases.get(model)?.policy ?? DEFAULT_ROUTE_POLICY,
     names(principal) {

@@ -128,16 +128,23 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
 }
 
 function createLabels({ isKnownModel, maxApiKeyLabels = MAX_API_KEY_LABELS }: TelemetryOptions): Labels {
-  const known = new Set<string>();
+  /** By provider. */
+  const known = new Map<string, Set<string>>();
+  let knownModels = 0;
   return {
     apiKey: createBoundedLabel(maxApiKeyLabels),
     method: createBoundedLabel(MAX_METHOD_LABELS),
     model(provider, model) {
-      const name = `${provider}/${model}`;
       // The question is answered once for each known model; the price list takes microseconds to search.
-      if (known.has(name)) return model;
-      if (known.size >= MAX_MODEL_LABELS || !isKnownModel(provider, model)) return "other";
-      known.add(name);
+      let models = known.get(provider);
+      if (models?.has(model)) return model;
+      if (knownModels >= MAX_MODEL_LABELS || !isKnownModel(provider, model)) return "other";
+      if (!models) {
+        models = new Set();
+        known.set(provider, models);
+      }
+      models.add(model);
+      knownModels += 1;
       return model;
     },
   };
