@@ -2,7 +2,6 @@ import { ERROR_TABLE, type ErrorReason } from "../core/error-table.ts";
 import { type AttemptOutcome, COUNT_FLAGS, HEDGE_LOST } from "../core/ledger.ts";
 import { PICO_USD_PER_USD, type PicoUsd } from "../core/money.ts";
 import type { AttemptTelemetry } from "../core/telemetry.ts";
-import type { Usage } from "../core/usage.ts";
 import type { Metrics } from "./metrics.ts";
 import type { AttemptSpan, AttemptStart } from "./tracing.ts";
 
@@ -49,7 +48,7 @@ function countAttempt(
   const { provider } = attempt;
   const { errorReason } = outcome;
   const errorType = errorReason ? ERROR_TABLE[errorReason].errorType : "none";
-  metrics.attempts.inc({ provider, model: modelLabel, outcome: outcome.outcome, error_type: errorType });
+  metrics.sums.attempts.of([provider, modelLabel, outcome.outcome, errorType]).attempts += 1;
   // Whoever lost a race has not failed.
   if (!errorReason || outcome.flags.includes(HEDGE_LOST)) return;
   metrics.errors.inc({ api_key_id: apiKeyLabel, provider, error_type: errorType });
@@ -62,27 +61,23 @@ function countMoney(
 ): void {
   const { provider } = attempt;
   const { billingState, usageSource, costPicoUsd, usage } = outcome;
-  metrics.settlements.inc({ provider, billing_state: billingState, usage_source: usageSource });
+  const sums = metrics.sums.settlements.of([apiKeyLabel, provider, modelLabel, billingState, usageSource]);
+  sums.settlements += 1;
   if (costPicoUsd !== undefined) {
-    metrics.cost.inc({ api_key_id: apiKeyLabel, provider, model: modelLabel }, toDisplayedUsd(costPicoUsd));
+    sums.priced += 1;
+    sums.costUsd += toDisplayedUsd(costPicoUsd);
   }
-  if (usage) countTokens(metrics, { provider, model: modelLabel, usage });
+  if (usage) {
+    sums.uncachedTokensIn += usage.uncachedTokensIn;
+    sums.cacheReadTokensIn += usage.cacheReadTokensIn ?? 0;
+    sums.cacheWriteTokensIn += usage.cacheWriteTokensIn ?? 0;
+    sums.textTokensOut += usage.textTokensOut;
+    sums.reasoningTokensOut += usage.reasoningTokensOut ?? 0;
+  }
   if (billingState === "unpriced") metrics.unpricedRecords.inc({ provider, model: modelLabel });
-  for (const flag of outcome.flags.filter(isAnomaly)) metrics.usageAnomalies.inc({ provider, anomaly: flag });
-}
-
-function countTokens(
-  metrics: Metrics,
-  { provider, model, usage }: { readonly provider: string; readonly model: string; readonly usage: Usage },
-): void {
-  const count = (direction: "in" | "out", kind: string, tokens: number | undefined): void => {
-    if (tokens) metrics.tokens.inc({ provider, model, direction, kind }, tokens);
-  };
-  count("in", "uncached", usage.uncachedTokensIn);
-  count("in", "cache_read", usage.cacheReadTokensIn);
-  count("in", "cache_write", usage.cacheWriteTokensIn);
-  count("out", "text", usage.textTokensOut);
-  count("out", "reasoning", usage.reasoningTokensOut);
+  for (const flag of outcome.flags) {
+    if (isAnomaly(flag)) metrics.usageAnomalies.inc({ provider, anomaly: flag });
+  }
 }
 
 /** The one place where money becomes a float: Prometheus knows nothing else, and nobody is billed by it. */

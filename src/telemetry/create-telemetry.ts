@@ -67,7 +67,7 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
     drains: () => readDrains(),
     ledger: () => readLedger(),
   });
-  const metricsText = createMetricsRenderer(metrics.registry);
+  const renderMetrics = createMetricsRenderer(metrics.registry);
   const redactor = createRedactor(options.secrets);
   const log = createLog({
     level: options.logLevel,
@@ -88,7 +88,10 @@ export async function createTelemetry(options: TelemetryOptions): Promise<Gatewa
 
   return {
     log,
-    metricsText,
+    metricsText(accept) {
+      metrics.tellCounters();
+      return renderMetrics(accept);
+    },
     observeLedger(read) {
       readLedger = read;
     },

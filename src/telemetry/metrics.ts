@@ -6,6 +6,7 @@ import {
   type OpenMetricsContentType,
   Registry,
 } from "prom-client";
+import { createCallSums, tellCounters } from "./call-sums.ts";
 
 /** How much is accepted but not yet in the database, and whether that answers. */
 export interface LedgerState {
@@ -58,11 +59,17 @@ export function createMetrics(options: MetricsOptions) {
   for (const name of MISNAMED_DEFAULTS) registry.removeSingleMetric(name);
   const registers = [registry];
   createStateGauges(options, registers);
+  const requestMetrics = createRequestMetrics(registers);
+  const attemptMetrics = createAttemptMetrics(registers);
+  const sums = createCallSums();
   return {
     registry,
-    ...createRequestMetrics(registers),
-    ...createAttemptMetrics(registers),
+    ...requestMetrics,
+    ...attemptMetrics,
     ...createHealthMetrics(registers),
+    sums,
+    /** Tells the counters what was added to the sums. Call it before the registry is read. */
+    tellCounters: () => tellCounters(sums, { ...requestMetrics, ...attemptMetrics }),
   };
 }
 

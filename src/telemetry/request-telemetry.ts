@@ -147,7 +147,7 @@ const OPERATIONS: ReadonlyMap<string, GenAiOperation> = new Map([
 ]);
 
 function countCall({ metrics, labels, start }: RequestContext, { error }: RequestEnd): void {
-  metrics.calls.inc({ method: labels.method(start.rpcMethod), code: error?.row.code ?? "ok" });
+  metrics.sums.calls.of([labels.method(start.rpcMethod), error?.row.code ?? "ok"]).calls += 1;
 }
 
 function countCompletion(
@@ -163,7 +163,7 @@ function countCompletion(
   const { operation, end, apiKeyLabel, countedFailure } = request;
   const { error, completion, latencyMs } = end;
   const provider = completion?.provider ?? "none";
-  metrics.requests.inc({ api_key_id: apiKeyLabel, provider, status: outcomeOf(error) });
+  metrics.sums.requests.of([apiKeyLabel, provider, outcomeOf(error)]).requests += 1;
   metrics.latency.observe({
     labels: { api_key_id: apiKeyLabel, provider, operation },
     value: latencyMs / 1000,
