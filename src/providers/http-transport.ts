@@ -126,8 +126,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       queueMicrotask(() => (request.signal.aborted ? this.#tellAborted() : this.#tellExpired()));
       return;
     }
-    // It stays there until the request is forgotten: to take it back would cost more than the rest of an end.
-    request.signal.addEventListener("abort", () => this.#onAbort(), { once: true });
+    request.signal.addEventListener("abort", this.#onAbort, { once: true });
     if (connectTimeoutMs < request.timeouts.firstTokenMs) this.#timer.enter("connect", connectTimeoutMs);
     else this.#timer.enter("first_token", request.timeouts.firstTokenMs, this.#timer.startedMs);
   }
@@ -221,11 +220,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#listener.onFailure({ kind: "timeout", phase, limitMs, sent: this.#sent });
   }
 
-  #onAbort(): void {
+  readonly #onAbort = (): void => {
     if (!this.#finish()) return;
     this.#controller?.abort(ABORTED);
     this.#tellAborted();
-  }
+  };
 
   #tellAborted(): void {
     this.#listener.onFailure({ kind: "aborted", reason: this.#request.signal.reason, sent: this.#sent });
@@ -240,6 +239,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#over) return false;
     this.#over = true;
     this.#timer.clear();
+    // A signal that V8 has moved to its old generation would keep all of this exchange until the next full collection.
+    this.#request.signal.removeEventListener("abort", this.#onAbort);
     return true;
   }
 }
