@@ -74,15 +74,8 @@ export function createGateway(dependencies: GatewayDependencies & ReplayDependen
     call: CompletionCall,
     record: CallRecord<ProviderAnswer> | undefined,
   ): Promise<CompletionResult> {
-    return execute({ ...asked("Complete", call), invoke: invokeUnary(call), record }).then(
-      ({ answer, candidate, attempts }) => ({
-        ...candidate,
-        choices: answer.choices,
-        attempts,
-        replayed: false,
-        native: answer.native,
-      }),
-    );
+    const executed = execute({ ...asked("Complete", call), invoke: invokeUnary(call), record });
+    return executed.then((end) => ({ ...unaryResult(end), native: end.answer.native }));
   }
 
   async function streamOnce(

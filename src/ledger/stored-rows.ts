@@ -42,10 +42,7 @@ export function chargeToJson(outcome: AttemptOutcome): string {
     text_tokens_out: tokens(usage?.textTokensOut),
     reasoning_tokens_out: tokens(usage?.reasoningTokensOut),
     usage_source: outcome.usageSource,
-    billing_state: outcome.billingState,
-    cost_usd: outcome.costPicoUsd === undefined ? undefined : formatUsd(outcome.costPicoUsd),
-    price_id: intent.price?.priceId,
-    flags: outcome.flags,
+    ...costToRow(outcome, intent.price?.priceId),
     provider_cost_usd:
       outcome.providerCostPicoUsd === undefined ? undefined : formatUsd(outcome.providerCostPicoUsd),
     tags: intent.tags,
@@ -71,25 +68,32 @@ function unitPriceMembers(unitPrices: UnitPrices): string {
   return members;
 }
 
+interface Pricing {
+  readonly billingState: BillingState;
+  readonly costPicoUsd: PicoUsd | undefined;
+  readonly unitPrices: UnitPrices | undefined;
+  readonly flags: readonly string[];
+}
+
 /** The columns of `cost_record` that a price decides. */
 export function pricingToRow(
-  pricing: {
-    readonly billingState: BillingState;
-    readonly costPicoUsd: PicoUsd | undefined;
-    readonly unitPrices: UnitPrices | undefined;
-    readonly flags: readonly string[];
-  },
+  pricing: Pricing,
   priceId: string | undefined,
 ): Readonly<Record<string, unknown>> {
-  const { costPicoUsd, unitPrices } = pricing;
-  return {
-    billing_state: pricing.billingState,
-    cost_usd: costPicoUsd === undefined ? undefined : formatUsd(costPicoUsd),
-    ...(unitPrices && unitPricesToRow(unitPrices)),
-    price_id: priceId,
-    flags: pricing.flags,
-  };
+  const { unitPrices } = pricing;
+  return { ...costToRow(pricing, priceId), ...(unitPrices && unitPricesToRow(unitPrices)) };
 }
+
+/** The same without the unit prices. */
+const costToRow = (
+  { billingState, costPicoUsd, flags }: Omit<Pricing, "unitPrices">,
+  priceId: string | undefined,
+) => ({
+  billing_state: billingState,
+  cost_usd: costPicoUsd === undefined ? undefined : formatUsd(costPicoUsd),
+  price_id: priceId,
+  flags,
+});
 
 /** The row of `request_log`, as JSON text. @throws RangeError when it could not be stored */
 export function requestToJson(requestLogId: string, entry: RequestLogEntry): string {

@@ -48,7 +48,7 @@ export function factHeaders({
   if (totals.costPicoUsd !== undefined) headers["x-llm-gateway-cost-usd"] = formatUsd(totals.costPicoUsd);
   if (totals.estimated) headers["x-llm-gateway-cost-estimated"] = "true";
   if (totals.unpriced) headers["x-llm-gateway-cost-unpriced"] = "true";
-  return replayed ? { ...headers, ...replayedHeaders(replayed) } : headers;
+  return Object.assign(headers, replayedHeaders(replayed));
 }
 
 /** The same as JSON text, for the end of a stream. */

@@ -15,6 +15,37 @@ test("a row tells its month, whatever its texts say", () => {
   expect(monthOf(chargeToJson(sampleOutcome(controlled)))).toBe("2026-12");
 });
 
+test("a charge has the unit prices of its own price, whatever its texts say", () => {
+  const columns = ["uncached", "cache_read", "cache_write", "text_out", "reasoning_out"];
+  const prices = (picoUsdPerToken: bigint) => ({
+    uncachedPicoUsdPerToken: picoUsdPerToken,
+    cacheReadPicoUsdPerToken: picoUsdPerToken + 1n,
+    cacheWritePicoUsdPerToken: picoUsdPerToken + 2n,
+    textOutPicoUsdPerToken: picoUsdPerToken + 3n,
+    reasoningOutPicoUsdPerToken: picoUsdPerToken + 4n,
+  });
+  for (const [unitPrices, whole] of [
+    [prices(7_000_000n), "7"],
+    [prices(9_000_000n), "9"],
+  ] as const)
+    for (const endUser of ["plain", "a\0b\ud800"]) {
+      const row: unknown = JSON.parse(chargeToJson({ ...sampleOutcome({ endUser }), unitPrices }));
+      expect(row).toMatchObject(
+        Object.fromEntries(
+          columns.map((name, index) => [`${name}_usd_per_million`, `${whole}.00000${index}`]),
+        ),
+      );
+    }
+  const unpriced = JSON.parse(chargeToJson({ ...sampleOutcome({}), unitPrices: undefined })) as object;
+  expect(Object.keys(unpriced).filter((name) => name.endsWith("_per_million"))).toEqual([]);
+});
+
+test("a row of an earlier build, with the instant behind the tags, tells its month, too", () => {
+  const tags = { occurred_at: "2020-01-01", other: '"occurred_at":"2021-01-01"' };
+  const json = JSON.stringify({ record_id: "0", tags, occurred_at: "2026-12-31T23:59:59.999Z" });
+  expect(monthOf(json)).toBe("2026-12");
+});
+
 test("what is no row of a month is of no month", () => {
   for (const json of ["", "1", '{"occurred_at":1}', '{"occurred_at":"soon"}', '{"occurred_at":"+010000-01"}'])
     expect(monthOf(json), json).toBeUndefined();

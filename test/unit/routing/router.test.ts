@@ -55,6 +55,22 @@ describe("the chain of a request", () => {
     ]);
   });
 
+  it("that was remembered is given to nobody whose key or fallbacks ask for another one, and to no embedding", () => {
+    const whole = ["deepseek/deepseek-flash", "openai/gpt-5-mini"];
+    const fresh = createRouter({ ...options, defaultChain: [OPENAI] });
+    const ask = (allowedModels: string[], fallbackModels: string[], method: "Complete" | "Embed") =>
+      fresh
+        .route({ model: "deepseek-flash", fallbackModels, principal: principal({ allowedModels }) }, method)
+        .map(candidateName);
+    for (let time = 0; time < 2; time++) {
+      expect(ask([], [], "Complete")).toEqual(whole);
+      expect(ask([], [], "Embed")).toEqual(["deepseek/deepseek-flash"]);
+      expect(ask(["deepseek-flash"], [], "Complete")).toEqual(["deepseek/deepseek-flash"]);
+      expect(reasonOf(() => ask(["openai/gpt-5-mini"], [], "Complete"))).toBe("MODEL_NOT_ALLOWED");
+      expect(ask([], ["fast"], "Embed")).toEqual(whole);
+    }
+  });
+
   it("goes on with the caller's fallbacks instead of the default chain", () => {
     expect(route("openai/gpt-5", ["fast", "openai/gpt-5"])).toEqual([
       "openai/gpt-5",
