@@ -15,15 +15,21 @@ const DEMO_BANNER = `
 `;
 
 /**
+ * How V8 keeps memory while the gateway runs, whatever options Node was started with.
+ *
  * The young generation that `npm start` asks for is this thread's, which has it by now. The journal's and the tokenizer's
  * would take as much, for no use: 80 to 130 MB of RSS under load.
+ *
+ * Pretenuring puts what a place in the code allocates into the old generation when enough of it once survived. Of a gateway
+ * that is a call, and what it refers to is then kept, long over, until the next full collection.
  */
-function keepFlagsFromThreads(): void {
+function tuneMemory(): void {
   for (const flag of ["min", "max"]) setFlagsFromString(`--${flag}-semi-space-size=0`);
+  setFlagsFromString("--no-allocation-site-pretenuring");
 }
 
 async function main(): Promise<void> {
-  keepFlagsFromThreads();
+  tuneMemory();
   const { values } = parseArgs({ options: { demo: { type: "boolean" }, help: { type: "boolean" } } });
   if (values.help) return print(USAGE);
   const configured = loadConfig();
