@@ -1,7 +1,11 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type {
+  UniversalHandler,
+  UniversalHandlerOptions,
+  UniversalServerResponse,
+} from "@connectrpc/connect/protocol";
 import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
@@ -12,6 +16,8 @@ import { commonResponse, type NodeHandler, type NodeRequest, type NodeResponse }
 import type { Checks, ServedMethod } from "./rpc/call-runner.ts";
 import { createProtocolHandlers, type ProtocolHandlers } from "./rpc/connect-handlers.ts";
 import { connectOptions } from "./rpc/connect-options.ts";
+import type { DirectCalls } from "./rpc/direct-call.ts";
+import { DirectStream } from "./rpc/direct-stream.ts";
 import { DirectUnary } from "./rpc/direct-unary.ts";
 import { createMessageValidator } from "./rpc/message-validator.ts";
 import { accessOf } from "./rpc/method-access.ts";
@@ -42,15 +48,15 @@ export interface RpcHandlerDependencies {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly limits: RpcLimits;
-  /** False: unary calls go through Connect's handlers as all others do. Both answer the same; tests compare them. */
-  readonly directUnary?: boolean;
+  /** False: all calls go through Connect's handlers. Both answer the same; tests compare them. */
+  readonly direct?: boolean;
 }
 
 /** One RPC, ready to be called. */
 interface Route {
   readonly handlers: ProtocolHandlers;
   /** For what need not go through the handlers. */
-  readonly direct: DirectUnary | undefined;
+  readonly direct: DirectCalls | undefined;
   readonly settings: RpcCallSettings;
   readonly bidi: boolean;
   readonly get: boolean;
@@ -59,7 +65,7 @@ interface Route {
 /**
  * Serves the RPCs by gRPC, gRPC-Web, Connect and HTTP/JSON, those without side effects also by GET. Takes the place
  * of Connect's own Node adapter, which copies headers and parses a URL for each call, reports failures to the
- * console, and leaves the errors that Connect makes without details. Plain unary calls go past Connect's handlers.
+ * console, and leaves the errors that Connect makes without details. Plain calls go past Connect's handlers.
  */
 export function createRpcHandler(dependencies: RpcHandlerDependencies): NodeHandler {
   const { limits } = dependencies;
@@ -112,13 +118,27 @@ function createRoutes(dependencies: RpcHandlerDependencies): ReadonlyMap<string,
       };
       const get = method.method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
       const bidi = method.kind === "bidi_streaming";
-      const direct =
-        method.kind === "unary" && dependencies.directUnary !== false
-          ? new DirectUnary(checks, method, options)
-          : undefined;
+      const direct = dependencies.direct === false ? undefined : directCalls(checks, method, options);
       return [`/${rpcMethod}`, { handlers: protocolHandlers(method), direct, settings, bidi, get }];
     }),
   );
+}
+
+function directCalls(
+  checks: Checks,
+  served: ServedMethod,
+  options: UniversalHandlerOptions,
+): DirectCalls | undefined {
+  switch (served.kind) {
+    case "unary":
+      return new DirectUnary(checks, served, options);
+    case "server_streaming":
+      return new DirectStream(checks, served, options);
+    case "bidi_streaming":
+      return undefined;
+    default:
+      return served satisfies never;
+  }
 }
 
 async function serve(served: {

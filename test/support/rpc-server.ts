@@ -55,7 +55,7 @@ export interface RpcServerOptions {
   readonly health?: HealthSource;
   readonly limits?: Partial<RpcLimits>;
   readonly shutdown?: AbortSignal;
-  readonly directUnary?: boolean;
+  readonly direct?: boolean;
 }
 
 export interface RecordedRequest {
@@ -109,7 +109,7 @@ export async function startRpcServer(options: RpcServerOptions = {}): Promise<Te
     telemetry,
     clock: systemClock,
     limits: { ...DEFAULT_RPC_LIMITS, ...options.limits },
-    directUnary: options.directUnary ?? true,
+    direct: options.direct ?? true,
   });
   const costRoutes = createCostRoutes({ authenticator, costs, telemetry, clock: systemClock });
   const handler: NodeHandler = (request, response) =>

@@ -67,16 +67,16 @@ async function answer(
   return served.handle(message, call);
 }
 
-/** Reads the one message of a call, and runs the call; the stream of its answers. */
+/** Runs a call with the one message that is being read; the stream of its answers. */
 export function runServerStreaming(
   checks: Checks,
   served: ServedMethod & { kind: "server_streaming" },
   call: RpcCall,
-  messages: AsyncIterable<Message>,
+  reading: Promise<Message>,
 ): StreamQueue<Message> {
   const out = new StreamQueue<Message>();
   const work = async () => {
-    const message = await readOne(messages);
+    const message = await reading;
     await admit(checks, served, call, message);
     await served.handle(message, call, out);
   };
@@ -109,8 +109,8 @@ function runStream(call: RpcCall, out: StreamQueue<Message>, work: Promise<void>
   return out;
 }
 
-/** gRPC gives a wrong number of messages the status UNIMPLEMENTED. */
-async function readOne(messages: AsyncIterable<Message>): Promise<Message> {
+/** The one message of a call. gRPC gives a wrong number of messages the status UNIMPLEMENTED. */
+export async function readOne(messages: AsyncIterable<Message>): Promise<Message> {
   const iterator = messages[Symbol.asyncIterator]();
   try {
     const first = await iterator.next();

@@ -7,6 +7,7 @@ import { createHandlerFactory as createGrpcWebFactory } from "@connectrpc/connec
 import {
   type Checks,
   readAndRunUnary,
+  readOne,
   runBidiStreaming,
   runServerStreaming,
   runUnary,
@@ -55,7 +56,7 @@ function streamingImplementation(
       return (messages, context) =>
         new OneAnswer(() => readAndRunUnary(checks, served, callOf(context), messages));
     case "server_streaming":
-      return (messages, context) => runServerStreaming(checks, served, callOf(context), messages);
+      return (messages, context) => runServerStreaming(checks, served, callOf(context), readOne(messages));
     case "bidi_streaming":
       return (messages, context) => runBidiStreaming(served, callOf(context), messages);
     default:

@@ -1,4 +1,3 @@
-import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { gzipSync } from "node:zlib";
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
@@ -12,14 +11,21 @@ import { GatewayError } from "../../../src/core/errors.ts";
 import { CompletionError, type Gateway } from "../../../src/core/gateway.ts";
 import type { Usage } from "../../../src/core/usage.ts";
 import { DirectUnary } from "../../../src/server/rpc/direct-unary.ts";
-import { connectWire, envelope, type WireClient } from "../../support/grpc-wire.ts";
-import { createRandom, mutate, seedMessage } from "../../support/mutate.ts";
 import {
-  attemptReport,
-  completionResult,
-  startRpcServer,
-  type TestRpcServer,
-} from "../../support/rpc-server.ts";
+  type BothPaths,
+  byHttp1,
+  byHttp2,
+  IDS,
+  reportsOf,
+  type Seen,
+  type Send,
+  type Sent,
+  type Side,
+  startBothPaths,
+} from "../../support/both-paths.ts";
+import { envelope } from "../../support/grpc-wire.ts";
+import { createRandom, mutate, seedMessage } from "../../support/mutate.ts";
+import { attemptReport, completionResult, type TestRpcServer } from "../../support/rpc-server.ts";
 
 /** Every request is sent to two servers, of which one answers unary calls past Connect's handlers. */
 
@@ -28,13 +34,6 @@ const LIST_MODELS = "/llmgateway.v1.ModelService/ListModels";
 const HEALTH = "/grpc.health.v1.Health/Check";
 const SEED = 20_261_124;
 
-interface Side {
-  readonly server: TestRpcServer;
-  readonly wire: WireClient;
-}
-
-let direct: Side;
-let connect: Side;
 const answered = vi.spyOn(DirectUnary.prototype, "answer");
 /** What was begun and never ends by itself. */
 let endStuck: (() => void)[] = [];
@@ -83,21 +82,12 @@ const complete: Gateway["complete"] = async (call) => {
   }
 };
 
-async function start(directUnary: boolean): Promise<Side> {
-  const server = await startRpcServer({ gateway: { complete }, directUnary });
-  return { server, wire: connectWire(server.http2Url) };
-}
+let paths: BothPaths;
 
 beforeAll(async () => {
-  direct = await start(true);
-  connect = await start(false);
+  paths = await startBothPaths({ complete });
 });
-afterAll(async () => {
-  for (const { server, wire } of [direct, connect]) {
-    wire.close();
-    await server.close();
-  }
-});
+afterAll(() => paths.close());
 beforeEach(() => {
   answered.mockClear();
 });
@@ -106,79 +96,8 @@ afterEach(() => {
   endStuck = [];
 });
 
-interface Sent {
-  readonly path?: string;
-  readonly headers?: Record<string, string>;
-  readonly body: Uint8Array;
-}
-
-/** All that a caller can see, without the time of day. */
-interface Seen {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly trailers: unknown;
-  readonly body: string;
-}
-
-const IDS = { "x-request-id": "from-header" };
-
-async function byHttp2({ wire }: Side, { path = COMPLETE, headers, body }: Sent): Promise<Seen> {
-  const answer = await wire.call(path, body, { ...IDS, ...headers });
-  const { date: _date, ...rest } = answer.headers;
-  return {
-    status: answer.httpStatus,
-    headers: rest,
-    trailers: answer.trailers,
-    body: answer.body.toString("base64"),
-  };
-}
-
-function byHttp1({ server }: Side, { path = COMPLETE, headers, body }: Sent): Promise<Seen> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest(server.http1Url + path, {
-      method: "POST",
-      agent: false,
-      headers: { authorization: "Bearer invoke-secret", ...IDS, ...headers },
-    });
-    request.on("error", reject);
-    request.on("response", (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("end", () => {
-        const { date: _date, ...rest } = response.headers;
-        resolve({
-          status: response.statusCode ?? 0,
-          headers: rest,
-          trailers: response.trailers,
-          body: Buffer.concat(chunks).toString("base64"),
-        });
-      });
-    });
-    request.end(body);
-  });
-}
-
-/** Sends the request to both servers, and expects the same answers and the same reports. */
-async function compare(sent: Sent, send: (side: Side, sent: Sent) => Promise<Seen>): Promise<Seen> {
-  const before = [direct.server.requests.length, connect.server.requests.length];
-  const [seen, expected] = await Promise.all([send(direct, sent), send(connect, sent)]);
-  expect(seen).toEqual(expected);
-  expect(Object.keys(seen.headers)).toEqual(Object.keys(expected.headers));
-  expect(reportsOf(direct, before[0])).toEqual(reportsOf(connect, before[1]));
-  return seen;
-}
-
-function reportsOf({ server }: Side, from = 0) {
-  return server.requests.slice(from).map(({ start, apiKeyId, ends }) => ({
-    start,
-    apiKeyId,
-    ends: ends.map(({ error, completion }) => ({
-      reason: error?.reason,
-      message: error?.message,
-      completion,
-    })),
-  }));
-}
+const compare = (sent: Omit<Sent, "path"> & { readonly path?: string }, send: Send): Promise<Seen> =>
+  paths.compare({ path: COMPLETE, ...sent }, send);
 
 function request(model: string) {
   return create(CompleteRequestSchema, {
@@ -392,12 +311,13 @@ describe.each(transports)("a Connect client that speaks %s", (_name, transport) 
             const metadata = [...error.metadata].filter(([name]) => name !== "date");
             return { code: error.code, message: error.rawMessage, details: error.details, metadata };
           });
-      expect(await outcome(direct)).toEqual(await outcome(connect));
+      expect(await outcome(paths.direct)).toEqual(await outcome(paths.connect));
     }
     expect(answered).toHaveBeenCalledTimes(5);
   });
 
   test("is reported the same way when it goes away", async () => {
+    const { direct, connect } = paths;
     const before = [direct.server.requests.length, connect.server.requests.length];
     for (const [side, from] of [
       [direct, before[0]],
@@ -450,6 +370,6 @@ test("grpc-js gets the same messages, errors, headers and trailers", async () =>
       });
     });
   for (const model of ["m", "limited", "failing", "broken", "big"])
-    expect(await outcomeOf(direct, model)).toEqual(await outcomeOf(connect, model));
+    expect(await outcomeOf(paths.direct, model)).toEqual(await outcomeOf(paths.connect, model));
   expect(answered).toHaveBeenCalledTimes(5);
 });

@@ -1,0 +1,85 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
+import type { Compression, Serialization, UniversalHandlerOptions } from "@connectrpc/connect/protocol";
+import {
+  createEndStreamSerialization,
+  type EndStreamResponse,
+  endStreamFlag,
+} from "@connectrpc/connect/protocol-connect";
+import { GatewayError } from "../../core/errors.ts";
+import { type Checks, runServerStreaming, type ServedMethod } from "./call-runner.ts";
+import { type Coding, DirectCalls, type DirectRequest, endGrpc, envelopedHeaders } from "./direct-call.ts";
+import type { RpcCall } from "./rpc-call.ts";
+import type { StreamQueue } from "./stream-queue.ts";
+import { drained, releaseRequest } from "./write-response.ts";
+
+/** Calls that are answered with a stream past Connect's handlers: gRPC over HTTP/2, and Connect. */
+export class DirectStream extends DirectCalls {
+  readonly #checks: Checks;
+  readonly #served: ServedMethod & { readonly kind: "server_streaming" };
+  readonly #ends: Serialization<EndStreamResponse>;
+
+  constructor(
+    checks: Checks,
+    served: ServedMethod & { readonly kind: "server_streaming" },
+    options: UniversalHandlerOptions,
+  ) {
+    super(served.method, options);
+    this.#checks = checks;
+    this.#served = served;
+    this.#ends = createEndStreamSerialization(options.jsonOptions);
+  }
+
+  async answer(call: RpcCall, { coding, message }: DirectRequest): Promise<void> {
+    const { response } = call;
+    const compression = this.compressionFor(call, coding);
+    const out = runServerStreaming(this.#checks, this.#served, call, Promise.resolve(message));
+    const failure = await this.#writeMessages(call, out, coding, compression);
+    if (response.destroyed) {
+      await out.return();
+      return;
+    }
+    writeHead(call, coding, compression);
+    if (coding.grpc) {
+      endGrpc(response, failure);
+      return;
+    }
+    const end = this.#ends.serialize({ metadata: new Headers(), ...(failure && { error: failure }) });
+    response.end(await this.frameOf(end, compression, endStreamFlag));
+  }
+
+  /** Writes what the call pushes, until it ends or the caller has gone. The error that it ended with, if any. */
+  async #writeMessages(
+    call: RpcCall,
+    out: StreamQueue<Message>,
+    coding: Coding,
+    compression: Compression | null,
+  ): Promise<ConnectError | undefined> {
+    const { response } = call;
+    try {
+      for (let next = await out.next(); !next.done; next = await out.next()) {
+        if (!response.headersSent) await restOfTurn();
+        const frame = await this.frameOf(this.serialize(coding, next.value), compression);
+        if (response.destroyed) return undefined;
+        writeHead(call, coding, compression);
+        if (!response.write(frame)) await drained(response);
+        if (response.destroyed) return undefined;
+      }
+      return undefined;
+    } catch (error) {
+      if (error === call.failure) return call.failure;
+      // A message that cannot be encoded, of which Connect's codec says too much.
+      await out.return();
+      return call.fail(new GatewayError("INTERNAL", "internal error", { cause: error }));
+    }
+  }
+}
+
+/** An error that comes along with the first message can still add headers. */
+const restOfTurn = () => new Promise<void>((resolve) => process.nextTick(resolve));
+
+function writeHead({ request, response }: RpcCall, coding: Coding, compression: Compression | null): void {
+  if (response.headersSent) return;
+  releaseRequest(request, response);
+  response.writeHead(200, envelopedHeaders(coding, compression));
+}
