@@ -26,7 +26,8 @@ export function totalAttempts(attempts: readonly AttemptReport[]): AttemptTotals
   let usageEstimated = false;
   let estimated = false;
   let unpriced = false;
-  const priceIds = new Set<string>();
+  let priceId: string | undefined;
+  let pricesDiffer = false;
   for (const attempt of attempts) {
     if (attempt.usage) {
       usage = usage ? addUsage(usage, attempt.usage) : attempt.usage;
@@ -35,17 +36,18 @@ export function totalAttempts(attempts: readonly AttemptReport[]): AttemptTotals
     if (attempt.costPicoUsd !== undefined) {
       costPicoUsd = (costPicoUsd ?? 0n) + attempt.costPicoUsd;
       if (isEstimated(attempt)) estimated = true;
-      if (attempt.priceId !== undefined && attempt.billingState !== "not_billed")
-        priceIds.add(attempt.priceId);
+      if (attempt.priceId !== undefined && attempt.billingState !== "not_billed") {
+        priceId ??= attempt.priceId;
+        if (attempt.priceId !== priceId) pricesDiffer = true;
+      }
     }
     if (lacksPrice(attempt)) unpriced = true;
   }
-  const [priceId] = priceIds;
   return {
     usage,
     usageSource: usage === undefined ? "none" : usageEstimated ? "estimated" : "reported",
     costPicoUsd,
-    priceId: priceIds.size === 1 ? priceId : undefined,
+    priceId: pricesDiffer ? undefined : priceId,
     estimated,
     unpriced,
   };
