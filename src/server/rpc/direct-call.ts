@@ -9,17 +9,22 @@ import {
   type Serialization,
   type UniversalHandlerOptions,
 } from "@connectrpc/connect/protocol";
+import {
+  createEndStreamSerialization,
+  type EndStreamResponse,
+  endStreamFlag,
+} from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import type { NodeResponse } from "../node-exchange.ts";
 import { ENVELOPE_HEADER_BYTES, type RequestBody } from "./request-body.ts";
 import type { RpcCall } from "./rpc-call.ts";
-import { headersOf } from "./write-response.ts";
+import { headersOf, releaseRequest } from "./write-response.ts";
 
 /** How the messages of a call are coded. */
 export interface Coding {
-  /** The status comes as trailers: gRPC. */
-  readonly grpc: boolean;
-  /** Messages are framed. */
+  readonly protocol: "grpc" | "grpc_web" | "connect";
+  /** Messages are framed, and their end is said after them. */
   readonly enveloped: boolean;
   /** Of the answer. */
   readonly contentType: string;
@@ -49,10 +54,12 @@ export abstract class DirectCalls {
   protected readonly options: UniversalHandlerOptions;
   readonly #method: DescMethod;
   readonly #codings: ReadonlyMap<string | undefined, Coding>;
+  readonly #connectEnds: Serialization<EndStreamResponse>;
 
   constructor(method: DescMethod, options: UniversalHandlerOptions) {
     this.options = options;
     this.#method = method;
+    this.#connectEnds = createEndStreamSerialization(options.jsonOptions);
     this.#codings = codingsOf(method, options);
   }
 
@@ -60,7 +67,7 @@ export abstract class DirectCalls {
   async read({ request }: RpcCall, body: RequestBody): Promise<DirectRequest | undefined> {
     const { headers } = request;
     const coding = request.method === "POST" ? this.#codings.get(headers["content-type"]) : undefined;
-    if (!coding || (coding.grpc && request.httpVersionMajor < 2)) return undefined;
+    if (!coding || (coding.protocol === "grpc" && request.httpVersionMajor < 2)) return undefined;
     const encoding = headers[coding.encodingHeader];
     if (encoding !== undefined && encoding !== "identity") return undefined;
     try {
@@ -100,22 +107,53 @@ export abstract class DirectCalls {
     const compressed = await envelopeCompress({ flags: plainFlags, data }, compression, compressMinBytes);
     return encodeEnvelope(compressed.flags, compressed.data);
   }
+
+  /** Ends an enveloped answer, whose head was written. */
+  protected async end(
+    response: NodeResponse,
+    coding: Coding,
+    ended: { readonly failure: ConnectError | undefined; readonly compression: Compression | null },
+  ): Promise<void> {
+    const { failure, compression } = ended;
+    switch (coding.protocol) {
+      case "grpc":
+        response.addTrailers(failure ? headersOf(grpcStatus(failure)) : STATUS_OK);
+        response.end();
+        return;
+      case "grpc_web": {
+        const trailer = trailerSerialize(failure ? grpcStatus(failure) : new Headers(STATUS_OK));
+        response.end(await this.frameOf(trailer, compression, trailerFlag));
+        return;
+      }
+      case "connect": {
+        const end = this.#connectEnds.serialize({
+          metadata: new Headers(),
+          ...(failure && { error: failure }),
+        });
+        response.end(await this.frameOf(end, compression, endStreamFlag));
+        return;
+      }
+      default:
+        coding.protocol satisfies never;
+    }
+  }
 }
 
-/** The headers of an enveloped answer. Which compression it would have if it were long enough is always said. */
-export function envelopedHeaders(coding: Coding, compression: Compression | null): Record<string, string> {
+/** Writes the head of an enveloped answer. Which compression it would have if it were long enough is always said. */
+export function writeEnvelopedHead(
+  { request, response }: RpcCall,
+  coding: Coding,
+  compression: Compression | null,
+): void {
   const headers: Record<string, string> = { "content-type": coding.contentType };
   if (compression) headers[coding.encodingHeader] = compression.name;
-  return headers;
+  releaseRequest(request, response);
+  response.writeHead(200, headers);
 }
 
-/** Ends an answer by gRPC. */
-export function endGrpc(response: NodeResponse, failure: ConnectError | undefined): void {
-  response.addTrailers(failure ? headersOf(setTrailerStatus(new Headers(), failure)) : STATUS_OK);
-  response.end();
-}
+const grpcStatus = (failure: ConnectError): Headers => setTrailerStatus(new Headers(), failure);
 
-/** By content type. gRPC-Web is Connect's. */
+/** By content type. */
 function codingsOf(
   method: DescMethod,
   options: UniversalHandlerOptions,
@@ -129,18 +167,16 @@ function codingsOf(
   );
   const binary = { input: lookup.getI(true), output: lookup.getO(true) };
   const json = { input: lookup.getI(false), output: lookup.getO(false) };
+  const grpcHeaders = { encodingHeader: "grpc-encoding", acceptHeader: "grpc-accept-encoding" };
   const grpc: Coding = {
-    ...binary,
-    grpc: true,
-    enveloped: true,
+    ...{ ...binary, ...grpcHeaders, protocol: "grpc", enveloped: true },
     contentType: "application/grpc+proto",
-    encodingHeader: "grpc-encoding",
-    acceptHeader: "grpc-accept-encoding",
   };
+  const grpcWeb: Coding = { ...grpc, protocol: "grpc_web", contentType: "application/grpc-web+proto" };
   const isStream = method.methodKind !== "unary";
   const prefix = isStream ? "connect-" : "";
   const connect = {
-    grpc: false,
+    protocol: "connect" as const,
     enveloped: isStream,
     encodingHeader: `${prefix}content-encoding`,
     acceptHeader: `${prefix}accept-encoding`,
@@ -151,6 +187,8 @@ function codingsOf(
   return new Map([
     ["application/grpc", grpc],
     ["application/grpc+proto", grpc],
+    ["application/grpc-web", grpcWeb],
+    ["application/grpc-web+proto", grpcWeb],
     [protoType, { ...binary, ...connect, contentType: protoType }],
     [jsonType, { ...json, ...connect, contentType: jsonType }],
   ]);

@@ -1,23 +1,17 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
-import type { Compression, Serialization, UniversalHandlerOptions } from "@connectrpc/connect/protocol";
-import {
-  createEndStreamSerialization,
-  type EndStreamResponse,
-  endStreamFlag,
-} from "@connectrpc/connect/protocol-connect";
+import type { Compression, UniversalHandlerOptions } from "@connectrpc/connect/protocol";
 import { GatewayError } from "../../core/errors.ts";
 import { type Checks, runServerStreaming, type ServedMethod } from "./call-runner.ts";
-import { type Coding, DirectCalls, type DirectRequest, endGrpc, envelopedHeaders } from "./direct-call.ts";
+import { type Coding, DirectCalls, type DirectRequest, writeEnvelopedHead } from "./direct-call.ts";
 import type { RpcCall } from "./rpc-call.ts";
 import type { StreamQueue } from "./stream-queue.ts";
-import { drained, releaseRequest } from "./write-response.ts";
+import { drained } from "./write-response.ts";
 
-/** Calls that are answered with a stream past Connect's handlers: gRPC over HTTP/2, and Connect. */
+/** Calls that are answered with a stream, past Connect's handlers: gRPC over HTTP/2, gRPC-Web, and Connect. */
 export class DirectStream extends DirectCalls {
   readonly #checks: Checks;
   readonly #served: ServedMethod & { readonly kind: "server_streaming" };
-  readonly #ends: Serialization<EndStreamResponse>;
 
   constructor(
     checks: Checks,
@@ -27,7 +21,6 @@ export class DirectStream extends DirectCalls {
     super(served.method, options);
     this.#checks = checks;
     this.#served = served;
-    this.#ends = createEndStreamSerialization(options.jsonOptions);
   }
 
   async answer(call: RpcCall, { coding, message }: DirectRequest): Promise<void> {
@@ -39,13 +32,8 @@ export class DirectStream extends DirectCalls {
       await out.return();
       return;
     }
-    writeHead(call, coding, compression);
-    if (coding.grpc) {
-      endGrpc(response, failure);
-      return;
-    }
-    const end = this.#ends.serialize({ metadata: new Headers(), ...(failure && { error: failure }) });
-    response.end(await this.frameOf(end, compression, endStreamFlag));
+    if (!response.headersSent) writeEnvelopedHead(call, coding, compression);
+    await this.end(response, coding, { failure, compression });
   }
 
   /** Writes what the call pushes, until it ends or the caller has gone. The error that it ended with, if any. */
@@ -61,7 +49,7 @@ export class DirectStream extends DirectCalls {
         if (!response.headersSent) await restOfTurn();
         const frame = await this.frameOf(this.serialize(coding, next.value), compression);
         if (response.destroyed) return undefined;
-        writeHead(call, coding, compression);
+        if (!response.headersSent) writeEnvelopedHead(call, coding, compression);
         if (!response.write(frame)) await drained(response);
         if (response.destroyed) return undefined;
       }
@@ -77,9 +65,3 @@ export class DirectStream extends DirectCalls {
 
 /** An error that comes along with the first message can still add headers. */
 const restOfTurn = () => new Promise<void>((resolve) => process.nextTick(resolve));
-
-function writeHead({ request, response }: RpcCall, coding: Coding, compression: Compression | null): void {
-  if (response.headersSent) return;
-  releaseRequest(request, response);
-  response.writeHead(200, envelopedHeaders(coding, compression));
-}

@@ -4,11 +4,11 @@ import type { Compression, UniversalHandlerOptions } from "@connectrpc/connect/p
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { GatewayError } from "../../core/errors.ts";
 import { type Checks, runUnary, type ServedMethod } from "./call-runner.ts";
-import { type Coding, DirectCalls, type DirectRequest, endGrpc, envelopedHeaders } from "./direct-call.ts";
+import { type Coding, DirectCalls, type DirectRequest, writeEnvelopedHead } from "./direct-call.ts";
 import type { RpcCall } from "./rpc-call.ts";
 import { drained, releaseRequest } from "./write-response.ts";
 
-/** Unary calls past Connect's handlers: gRPC over HTTP/2, and Connect by POST. */
+/** Unary calls past Connect's handlers: gRPC over HTTP/2, gRPC-Web, and Connect by POST. */
 export class DirectUnary extends DirectCalls {
   readonly #checks: Checks;
   readonly #served: ServedMethod & { readonly kind: "unary" };
@@ -26,17 +26,17 @@ export class DirectUnary extends DirectCalls {
   async answer(call: RpcCall, { coding, message }: DirectRequest): Promise<void> {
     const output = await runUnary(this.#checks, this.#served, call, message).catch(connectErrorOf);
     const compression = this.compressionFor(call, coding);
-    if (coding.grpc) await this.#answerGrpc(call, coding, output, compression);
+    if (coding.enveloped) await this.#answerEnveloped(call, coding, output, compression);
     else await this.#answerConnect(call, coding, output, compression);
   }
 
-  async #answerGrpc(
+  async #answerEnveloped(
     call: RpcCall,
     coding: Coding,
     output: Message | ConnectError,
     compression: Compression | null,
   ): Promise<void> {
-    const { request, response } = call;
+    const { response } = call;
     let frame: Uint8Array | undefined;
     let failure: ConnectError | undefined;
     if (output instanceof ConnectError) failure = output;
@@ -47,11 +47,10 @@ export class DirectUnary extends DirectCalls {
         failure = call.fail(new GatewayError("INTERNAL", "internal error", { cause: error }));
       }
     }
-    releaseRequest(request, response);
     if (response.destroyed) return;
-    response.writeHead(200, envelopedHeaders(coding, compression));
+    writeEnvelopedHead(call, coding, compression);
     if (frame && !response.write(frame)) await drained(response);
-    if (!response.destroyed) endGrpc(response, failure);
+    if (!response.destroyed) await this.end(response, coding, { failure, compression });
   }
 
   /** @throws GatewayError INTERNAL when the answer cannot be encoded */

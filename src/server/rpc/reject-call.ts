@@ -5,14 +5,12 @@ import {
   errorToJsonBytes,
 } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import type { GatewayError } from "../../core/errors.ts";
 import { errorHeaders, toConnectError } from "../error-map.ts";
 import { type NodeRequest, type NodeResponse, requestIdOf } from "../node-exchange.ts";
 import { protocolOf } from "./protocol.ts";
 import { releaseRequest } from "./write-response.ts";
-
-/** The flag of the envelope that carries the trailers of gRPC-Web. */
-const GRPC_WEB_TRAILER_FLAG = 0b1000_0000;
 
 export interface RejectOptions {
   /** The id that the caller is told; by default that of the header `x-request-id`, or a new one. */
@@ -51,8 +49,7 @@ export function rejectCall(
     case "grpc_web": {
       response.writeHead(200, { "content-type": contentType ?? "" });
       const trailer = setTrailerStatus(new Headers(), connectError);
-      const lines = [...trailer].map(([name, value]) => `${name}: ${value}\r\n`).join("");
-      response.end(encodeEnvelope(GRPC_WEB_TRAILER_FLAG, Buffer.from(lines)));
+      response.end(encodeEnvelope(trailerFlag, trailerSerialize(trailer)));
       return;
     }
     case "connect_stream": {

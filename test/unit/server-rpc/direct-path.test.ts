@@ -194,10 +194,53 @@ describe("gRPC", () => {
     ["invalid UTF-8", envelope(Buffer.from([0x12, 2, 0xc3, 0x28])), {}],
     ["a malformed timeout", one, { "grpc-timeout": "soon" }],
     ["JSON", envelope(json("m")), { "content-type": "application/grpc+json" }],
-    ["gRPC-Web", one, { "content-type": "application/grpc-web+proto" }],
     ["a content type in capitals", one, { "content-type": "Application/gRPC" }],
   ])("leaves %s to Connect", async (_name, body, headers) => {
     await compare({ body, headers }, byHttp2);
+    expect(answered).not.toHaveBeenCalled();
+  });
+});
+
+describe.each([
+  ["HTTP/1.1", byHttp1],
+  ["HTTP/2", byHttp2],
+] as const)("gRPC-Web over %s", (_version, send) => {
+  const TYPE = { "content-type": "application/grpc-web+proto" };
+
+  const textOf = ({ body }: Seen) => Buffer.from(body, "base64").toString("latin1");
+
+  // Of what cannot be encoded Connect's handler tells more than callers may know.
+  const comparable = outcomes.filter(([model]) => model !== "unencodable");
+
+  test.each(comparable)("answers %s the same way past Connect", async (model, grpcStatus) => {
+    const body = envelope(proto(model));
+    const seen = await compare({ headers: TYPE, body }, send);
+    expect(textOf(seen)).toContain(`grpc-status: ${grpcStatus}\r\n`);
+    await compare({ headers: { ...TYPE, "grpc-accept-encoding": "gzip" }, body }, send);
+    await compare({ headers: { "content-type": "application/grpc-web" }, body }, send);
+    expect(answered).toHaveBeenCalledTimes(3);
+  });
+
+  test("does not tell why an answer cannot be encoded", async () => {
+    const sent = { path: COMPLETE, headers: TYPE, body: envelope(proto("unencodable")) };
+    expect(textOf(await send(paths.direct, sent))).toMatch(
+      /grpc-message: internal%20error\r\ngrpc-status: 13\r\n/,
+    );
+  });
+
+  test("meets a deadline the same way", async () => {
+    const headers = { ...TYPE, "grpc-timeout": "40m" };
+    const seen = await compare({ headers, body: envelope(proto("stuck")) }, send);
+    expect(textOf(seen)).toContain("grpc-status: 4\r\n");
+    expect(answered).toHaveBeenCalledTimes(1);
+  });
+
+  test.each<[string, Uint8Array, Record<string, string>]>([
+    ["no message", Buffer.alloc(0), {}],
+    ["gzip", envelope(GZIP, 1), { "grpc-encoding": "gzip" }],
+    ["JSON", envelope(json("m")), { "content-type": "application/grpc-web+json" }],
+  ])("leaves %s to Connect", async (_name, body, headers) => {
+    await compare({ body, headers: { ...TYPE, ...headers } }, send);
     expect(answered).not.toHaveBeenCalled();
   });
 });

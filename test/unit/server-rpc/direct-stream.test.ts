@@ -1,7 +1,11 @@
 import { gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   CompletionService,
@@ -206,9 +210,56 @@ describe("gRPC", () => {
     ["no protobuf", envelope(Buffer.from([0xff, 0xff])), {}],
     ["a malformed timeout", one, { "grpc-timeout": "soon" }],
     ["JSON", envelope(json("m")), { "content-type": "application/grpc+json" }],
-    ["gRPC-Web", one, { "content-type": "application/grpc-web+proto" }],
   ])("leaves %s to Connect", async (_name, body, headers) => {
     await compare(headers, body);
+    expect(answered).not.toHaveBeenCalled();
+  });
+});
+
+describe.each([
+  ["HTTP/1.1", byHttp1],
+  ["HTTP/2", byHttp2],
+] as const)("gRPC-Web over %s", (_version, send) => {
+  const TYPE = { "content-type": "application/grpc-web+proto" };
+  const endOf = (seen: Seen) => framesOf(seen).at(-1);
+
+  // Of what cannot be encoded Connect's handler tells more than callers may know.
+  const comparable = outcomes.filter(([model]) => model !== "unencodable");
+
+  test.each(comparable)("streams %s the same way past Connect", async (model, grpcStatus, events) => {
+    const seen = await compare(TYPE, envelope(proto(model)), send);
+    expect(framesOf(seen)).toHaveLength(events + 1);
+    expect(endOf(seen)?.flags).toBe(0x80);
+    expect(String(endOf(seen)?.data)).toContain(`grpc-status: ${grpcStatus}\r\n`);
+    for (const accepted of ["identity,deflate,gzip", "br", "zstd", ""]) {
+      const headers = { "content-type": "application/grpc-web", "grpc-accept-encoding": accepted };
+      await compare(headers, envelope(proto(model)), send);
+    }
+    expect(answered).toHaveBeenCalledTimes(5);
+  });
+
+  test("does not tell why a message cannot be encoded", async () => {
+    const body = envelope(proto("unencodable"));
+    const end = endOf(await send(paths.direct, { path: STREAM, headers: TYPE, body }));
+    expect(String(end?.data)).toMatch(
+      /^grpc-message: internal%20error\r\ngrpc-status: 13\r\ngrpc-status-details-bin: /,
+    );
+  });
+
+  test.each(deadlines)("meets the deadline of %s work the same way", async (model) => {
+    const seen = await compare({ ...TYPE, "grpc-timeout": "60m" }, envelope(proto(model)), send);
+    expect(String(endOf(seen)?.data)).toContain("grpc-status: 4\r\n");
+    expect(answered).toHaveBeenCalledTimes(1);
+  });
+
+  const one = envelope(proto("m"));
+  test.each<[string, Uint8Array, Record<string, string>]>([
+    ["no message", Buffer.alloc(0), {}],
+    ["a message with trailers after it", Buffer.concat([one, envelope(Buffer.from("a: b\r\n"), 0x80)]), {}],
+    ["gzip", envelope(gzipSync(proto("m")), 1), { "grpc-encoding": "gzip" }],
+    ["JSON", envelope(json("m")), { "content-type": "application/grpc-web+json" }],
+  ])("leaves %s to Connect", async (_name, body, headers) => {
+    await compare({ ...TYPE, ...headers }, body, send);
     expect(answered).not.toHaveBeenCalled();
   });
 });
@@ -284,6 +335,7 @@ test("mutated messages are answered the same way", async () => {
 
 test.each<[string, (side: Side) => Transport]>([
   ["gRPC", ({ server }) => createGrpcTransport({ baseUrl: server.http2Url })],
+  ["gRPC-Web", ({ server }) => createGrpcWebTransport({ baseUrl: server.http1Url, httpVersion: "1.1" })],
   ["Connect", ({ server }) => createConnectTransport({ baseUrl: server.http1Url, httpVersion: "1.1" })],
 ])("a client that goes away in the midst of a stream by %s is reported the same way", async (_name, to) => {
   const { direct, connect } = paths;
