@@ -56,7 +56,7 @@ export interface RpcHandlerDependencies {
 interface Route {
   readonly handlers: ProtocolHandlers;
   /** For what need not go through the handlers. */
-  readonly direct: DirectCalls | undefined;
+  readonly direct: DirectCalls<ServedMethod> | undefined;
   readonly settings: RpcCallSettings;
   readonly bidi: boolean;
   readonly get: boolean;
@@ -128,7 +128,7 @@ function directCalls(
   checks: Checks,
   served: ServedMethod,
   options: UniversalHandlerOptions,
-): DirectCalls | undefined {
+): DirectCalls<ServedMethod> | undefined {
   switch (served.kind) {
     case "unary":
       return new DirectUnary(checks, served, options);

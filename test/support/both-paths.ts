@@ -1,8 +1,8 @@
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { expect } from "vitest";
-import type { Gateway } from "../../src/core/gateway.ts";
+import { CompletionError, type Gateway, type GatewayCall } from "../../src/core/gateway.ts";
 import { connectWire, type WireClient } from "./grpc-wire.ts";
-import { startRpcServer, type TestRpcServer } from "./rpc-server.ts";
+import { attemptReport, startRpcServer, type TestRpcServer } from "./rpc-server.ts";
 
 /** One of two servers that are to answer the same. */
 export interface Side {
@@ -34,6 +34,26 @@ export interface BothPaths {
   /** Sends the request to both servers, and expects the same answers and the same reports. */
   compare(sent: Sent, send: Send): Promise<Seen>;
   close(): Promise<void>;
+}
+
+/** Work that ends with the call, as a cancelled provider's does. */
+export const untilAbort = (call: GatewayCall): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    call.signal.addEventListener("abort", () =>
+      reject(new CompletionError(call.signal.reason.reason, "stopped", { attempts: [attemptReport()] })),
+    );
+  });
+
+/** Work that does not end by itself, but after the test. */
+export function createStuckWork() {
+  let ends: (() => void)[] = [];
+  return {
+    begin: <T>(value: T): Promise<T> => new Promise((resolve) => ends.push(() => resolve(value))),
+    endAll(): void {
+      for (const end of ends) end();
+      ends = [];
+    },
+  };
 }
 
 export const IDS = { "x-request-id": "from-header" };

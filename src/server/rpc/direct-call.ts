@@ -17,6 +17,7 @@ import {
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import type { NodeResponse } from "../node-exchange.ts";
+import type { Checks, ServedMethod } from "./call-runner.ts";
 import { ENVELOPE_HEADER_BYTES, type RequestBody } from "./request-body.ts";
 import type { RpcCall } from "./rpc-call.ts";
 import { headersOf, releaseRequest } from "./write-response.ts";
@@ -50,17 +51,19 @@ const STATUS_OK = { "grpc-status": "0" };
  * message that can be decoded. All others are Connect's, whose handler gets the same body and finds out what is wrong
  * with it. Codecs, compression and the form of errors are Connect's here too.
  */
-export abstract class DirectCalls {
+export abstract class DirectCalls<S extends ServedMethod> {
+  protected readonly checks: Checks;
+  protected readonly served: S;
   protected readonly options: UniversalHandlerOptions;
-  readonly #method: DescMethod;
   readonly #codings: ReadonlyMap<string | undefined, Coding>;
   readonly #connectEnds: Serialization<EndStreamResponse>;
 
-  constructor(method: DescMethod, options: UniversalHandlerOptions) {
+  constructor(checks: Checks, served: S, options: UniversalHandlerOptions) {
+    this.checks = checks;
+    this.served = served;
     this.options = options;
-    this.#method = method;
     this.#connectEnds = createEndStreamSerialization(options.jsonOptions);
-    this.#codings = codingsOf(method, options);
+    this.#codings = codingsOf(served.method, options);
   }
 
   /** Reads the request; undefined when it is for Connect. Never rejects. */
@@ -93,7 +96,7 @@ export abstract class DirectCalls {
 
   /** Handlers may leave out the fields that have their default. @throws when the message cannot be encoded */
   protected serialize(coding: Coding, output: Message): Uint8Array<ArrayBuffer> {
-    return coding.output.serialize(create(this.#method.output, output));
+    return coding.output.serialize(create(this.served.method.output, output));
   }
 
   /** A message as it is sent. */

@@ -1,32 +1,19 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
-import type { Compression, UniversalHandlerOptions } from "@connectrpc/connect/protocol";
+import type { Compression } from "@connectrpc/connect/protocol";
 import { GatewayError } from "../../core/errors.ts";
-import { type Checks, runServerStreaming, type ServedMethod } from "./call-runner.ts";
+import { runServerStreaming, type ServedMethod } from "./call-runner.ts";
 import { type Coding, DirectCalls, type DirectRequest, writeEnvelopedHead } from "./direct-call.ts";
 import type { RpcCall } from "./rpc-call.ts";
 import type { StreamQueue } from "./stream-queue.ts";
 import { drained } from "./write-response.ts";
 
 /** Calls that are answered with a stream, past Connect's handlers: gRPC over HTTP/2, gRPC-Web, and Connect. */
-export class DirectStream extends DirectCalls {
-  readonly #checks: Checks;
-  readonly #served: ServedMethod & { readonly kind: "server_streaming" };
-
-  constructor(
-    checks: Checks,
-    served: ServedMethod & { readonly kind: "server_streaming" },
-    options: UniversalHandlerOptions,
-  ) {
-    super(served.method, options);
-    this.#checks = checks;
-    this.#served = served;
-  }
-
+export class DirectStream extends DirectCalls<ServedMethod & { readonly kind: "server_streaming" }> {
   async answer(call: RpcCall, { coding, message }: DirectRequest): Promise<void> {
     const { response } = call;
     const compression = this.compressionFor(call, coding);
-    const out = runServerStreaming(this.#checks, this.#served, call, Promise.resolve(message));
+    const out = runServerStreaming(this.checks, this.served, call, Promise.resolve(message));
     const failure = await this.#writeMessages(call, out, coding, compression);
     if (response.destroyed) {
       await out.return();

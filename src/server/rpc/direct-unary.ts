@@ -1,30 +1,17 @@
 import type { Message } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
-import type { Compression, UniversalHandlerOptions } from "@connectrpc/connect/protocol";
+import type { Compression } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { GatewayError } from "../../core/errors.ts";
-import { type Checks, runUnary, type ServedMethod } from "./call-runner.ts";
+import { runUnary, type ServedMethod } from "./call-runner.ts";
 import { type Coding, DirectCalls, type DirectRequest, writeEnvelopedHead } from "./direct-call.ts";
 import type { RpcCall } from "./rpc-call.ts";
 import { drained, releaseRequest } from "./write-response.ts";
 
 /** Unary calls past Connect's handlers: gRPC over HTTP/2, gRPC-Web, and Connect by POST. */
-export class DirectUnary extends DirectCalls {
-  readonly #checks: Checks;
-  readonly #served: ServedMethod & { readonly kind: "unary" };
-
-  constructor(
-    checks: Checks,
-    served: ServedMethod & { readonly kind: "unary" },
-    options: UniversalHandlerOptions,
-  ) {
-    super(served.method, options);
-    this.#checks = checks;
-    this.#served = served;
-  }
-
+export class DirectUnary extends DirectCalls<ServedMethod & { readonly kind: "unary" }> {
   async answer(call: RpcCall, { coding, message }: DirectRequest): Promise<void> {
-    const output = await runUnary(this.#checks, this.#served, call, message).catch(connectErrorOf);
+    const output = await runUnary(this.checks, this.served, call, message).catch(connectErrorOf);
     const compression = this.compressionFor(call, coding);
     if (coding.enveloped) await this.#answerEnveloped(call, coding, output, compression);
     else await this.#answerConnect(call, coding, output, compression);

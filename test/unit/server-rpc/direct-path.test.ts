@@ -15,6 +15,7 @@ import {
   type BothPaths,
   byHttp1,
   byHttp2,
+  createStuckWork,
   IDS,
   reportsOf,
   type Seen,
@@ -22,6 +23,7 @@ import {
   type Sent,
   type Side,
   startBothPaths,
+  untilAbort,
 } from "../../support/both-paths.ts";
 import { envelope } from "../../support/grpc-wire.ts";
 import { createRandom, mutate, seedMessage } from "../../support/mutate.ts";
@@ -35,8 +37,7 @@ const HEALTH = "/grpc.health.v1.Health/Check";
 const SEED = 20_261_124;
 
 const answered = vi.spyOn(DirectUnary.prototype, "answer");
-/** What was begun and never ends by itself. */
-let endStuck: (() => void)[] = [];
+const stuck = createStuckWork();
 
 const plainUsage: Usage = {
   tokensIn: 1,
@@ -70,13 +71,9 @@ const complete: Gateway["complete"] = async (call) => {
     case "huge":
       return completionResult("x".repeat(6_000_000));
     case "slow":
-      return new Promise((_resolve, reject) => {
-        call.signal.addEventListener("abort", () =>
-          reject(new CompletionError(call.signal.reason.reason, "stopped", { attempts: [attemptReport()] })),
-        );
-      });
+      return untilAbort(call);
     case "stuck":
-      return new Promise((resolve) => endStuck.push(() => resolve(completionResult("late"))));
+      return stuck.begin(completionResult("late"));
     default:
       return completionResult(`hello ${call.input.messages.length}`);
   }
@@ -91,10 +88,7 @@ afterAll(() => paths.close());
 beforeEach(() => {
   answered.mockClear();
 });
-afterEach(() => {
-  for (const end of endStuck) end();
-  endStuck = [];
-});
+afterEach(() => stuck.endAll());
 
 const compare = (sent: Omit<Sent, "path"> & { readonly path?: string }, send: Send): Promise<Seen> =>
   paths.compare({ path: COMPLETE, ...sent }, send);

@@ -20,12 +20,14 @@ import {
   type BothPaths,
   byHttp1,
   byHttp2,
+  createStuckWork,
   IDS,
   reportsOf,
   type Seen,
   type Send,
   type Side,
   startBothPaths,
+  untilAbort,
 } from "../../support/both-paths.ts";
 import { envelope } from "../../support/grpc-wire.ts";
 import { createRandom, mutate } from "../../support/mutate.ts";
@@ -39,8 +41,7 @@ const SEED = 20_261_126;
 const MANY = 400;
 
 const answered = vi.spyOn(DirectStream.prototype, "answer");
-/** What was begun and never ends by itself. */
-let endStuck: (() => void)[] = [];
+const stuck = createStuckWork();
 
 const result = (tokensOut = 1): StreamResult => ({
   provider: "openai",
@@ -95,13 +96,9 @@ const stream: Gateway["stream"] = async (call, sink) => {
       for (let count = 0; count < MANY; count += 1) await sink.deltas(deltasOf(2, "x".repeat(2_000)));
       return result();
     case "slow":
-      return new Promise((_resolve, reject) => {
-        call.signal.addEventListener("abort", () =>
-          reject(new CompletionError(call.signal.reason.reason, "stopped", { attempts: [attemptReport()] })),
-        );
-      });
+      return untilAbort(call);
     case "stuck":
-      return new Promise((resolve) => endStuck.push(() => resolve(result())));
+      return stuck.begin(result());
     default:
       return result();
   }
@@ -116,10 +113,7 @@ afterAll(() => paths.close());
 beforeEach(() => {
   answered.mockClear();
 });
-afterEach(() => {
-  for (const end of endStuck) end();
-  endStuck = [];
-});
+afterEach(() => stuck.endAll());
 
 const request = (model: string) =>
   create(StreamCompleteRequestSchema, {
